@@ -1,0 +1,2 @@
+/** Topic of behaviour events, keyed by user id; made with `message.timestamp.type=LogAppendTime`. */
+export const EVENTS_TOPIC = "events";
