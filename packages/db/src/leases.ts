@@ -1,0 +1,86 @@
+/**
+ * Table `leases`: one runner at a time for each cron.
+ *
+ * A lease ends by itself. Who takes it over raises the fence in the row that the old holder's
+ * transactions update first, so that whatever the old holder still does rolls back.
+ */
+import { conflict } from "@headrace/kernel";
+import type { Sql } from "./sql.ts";
+
+export interface Lease {
+  readonly name: string;
+  readonly fence: number;
+  /** How long it lasts after each use, in seconds. */
+  readonly seconds: number;
+}
+
+/** Takes the lease when it is free or has ended; undefined while another holds it. */
+export async function takeLease(
+  sql: Sql,
+  name: string,
+  holder: string,
+  seconds: number,
+): Promise<Lease | undefined> {
+  const { rows } = await sql.query<{ fence: number }>(
+    `insert into leases as kept (name, fence, holder, expires_at)
+     values ($1, 1, $2, clock_timestamp() + make_interval(secs => $3))
+     on conflict (name) do update
+     set fence      = kept.fence + 1,
+         holder     = excluded.holder,
+         waiting    = null,
+         expires_at = excluded.expires_at
+     where kept.expires_at < clock_timestamp()
+     returning fence`,
+    [name, holder, seconds],
+  );
+  const [row] = rows;
+  return row === undefined ? undefined : { name, fence: row.fence, seconds };
+}
+
+/** First write of a holder's transaction; throws when another has taken the lease over. */
+export async function requireLease(sql: Sql, lease: Lease): Promise<void> {
+  const isHeld = await renewLease(sql, lease);
+  if (!isHeld) {
+    throw conflict(
+      "lease.lost",
+      `another runner has taken over ${lease.name}; nothing was changed`,
+    );
+  }
+}
+
+/** Whether the lease is still this holder's; it then lasts for its full time again. */
+export async function renewLease(sql: Sql, lease: Lease): Promise<boolean> {
+  const { rowCount } = await sql.query({
+    name: "renew-lease",
+    text: `update leases
+           set expires_at = clock_timestamp() + make_interval(secs => $3)
+           where name = $1
+             and fence = $2`,
+    values: [lease.name, lease.fence, lease.seconds],
+  });
+  return rowCount === 1;
+}
+
+export async function releaseLease(sql: Sql, lease: Lease): Promise<void> {
+  await sql.query(
+    `update leases
+     set expires_at = '-infinity',
+         holder = null
+     where name = $1
+       and fence = $2`,
+    [lease.name, lease.fence],
+  );
+}
+
+/** Says that `waiter` waits to take over; the present holder then ends by itself. */
+export async function awaitLease(sql: Sql, name: string, waiter: string): Promise<void> {
+  await sql.query("update leases set waiting = $2 where name = $1", [name, waiter]);
+}
+
+export async function hasWaiter(sql: Sql, lease: Lease): Promise<boolean> {
+  const { rows } = await sql.query<{ waits: boolean }>(
+    "select waiting is not null or fence <> $2 as waits from leases where name = $1",
+    [lease.name, lease.fence],
+  );
+  return rows[0]?.waits === true;
+}

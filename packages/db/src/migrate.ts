@@ -1,0 +1,171 @@
+/**
+ * Brings a database to this release's schema: roles first (the server's), then each migration in
+ * its own transaction, in order, once.
+ *
+ * An applied file that was edited since is refused, and so is a database that a newer release has
+ * migrated. Two that migrate at once queue.
+ */
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { AppError, conflict, invalid, unavailable } from "@headrace/kernel";
+import { provisionRoles } from "./roles.ts";
+import { type Client, createPool, type Pool } from "./sql.ts";
+
+const FOLDER = new URL("../migrations/", import.meta.url);
+const LEAST_VERSION = 170_000;
+
+interface Migration {
+  readonly name: string;
+  readonly text: string;
+  readonly checksum: string;
+}
+
+/** What may be kept for how long; null keeps for ever. Intervals as PostgreSQL reads them. */
+export interface RetentionSettings {
+  readonly state_retention?: string | null;
+  readonly window_10s_retention?: string | null;
+  readonly window_1m_retention?: string | null;
+}
+
+export interface Migrated {
+  /** Names of the migrations that this call applied. */
+  readonly applied: readonly string[];
+}
+
+/** `ownerUrl`: a role that may create roles and owns (or will own) everything in the database. */
+export async function migrate(
+  ownerUrl: string,
+  settings: RetentionSettings = {},
+): Promise<Migrated> {
+  const pool = createPool({ connectionString: ownerUrl, max: 1, connectionTimeoutMillis: 10_000 });
+  pool.on("error", () => {});
+  try {
+    const applied = await applyAll(pool, ownerUrl);
+    await applySettings(pool, settings);
+    return { applied };
+  } catch (error) {
+    throw explained(error, ownerUrl);
+  } finally {
+    await pool.end();
+  }
+}
+
+async function applyAll(pool: Pool, ownerUrl: string): Promise<string[]> {
+  const client = await pool.connect();
+  try {
+    await requireVersion(client);
+    await client.query("set timezone = 'UTC'");
+    await inOwnTransaction(client, () => provisionRoles(client, ownerUrl));
+    await client.query("select pg_advisory_lock(hashtextextended('headrace.migrate', 0))");
+    await client.query(
+      `create table if not exists migrations (
+         name        text        not null,
+         checksum    text        not null,
+         applied_at  timestamptz not null default clock_timestamp(),
+         constraint migrations_pkey primary key (name)
+       )`,
+    );
+    const migrations = await readMigrations();
+    const applied: string[] = [];
+    for (const migration of await pending(client, migrations)) {
+      await inOwnTransaction(client, async () => {
+        await client.query(migration.text);
+        await client.query("insert into migrations (name, checksum) values ($1, $2)", [
+          migration.name,
+          migration.checksum,
+        ]);
+      });
+      applied.push(migration.name);
+    }
+    return applied;
+  } finally {
+    // Destroyed, so that the session's lock cannot outlive this call.
+    client.release(true);
+  }
+}
+
+async function inOwnTransaction(client: Client, work: () => Promise<void>): Promise<void> {
+  await client.query("begin");
+  try {
+    await work();
+    await client.query("commit");
+  } catch (error) {
+    await client.query("rollback");
+    throw error;
+  }
+}
+
+async function requireVersion(client: Client): Promise<void> {
+  const { rows } = await client.query<{ number: string; name: string }>(
+    "select current_setting('server_version_num') as number, current_setting('server_version') as name",
+  );
+  if (Number(rows[0]?.number) >= LEAST_VERSION) return;
+  throw invalid(
+    "database.version",
+    `Headrace needs PostgreSQL 17 or newer; the server of DATABASE_URL is ${rows[0]?.name}`,
+  );
+}
+
+async function pending(client: Client, migrations: readonly Migration[]): Promise<Migration[]> {
+  const { rows } = await client.query<{ name: string; checksum: string }>(
+    "select name, checksum from migrations",
+  );
+  const known = new Map(migrations.map((migration) => [migration.name, migration]));
+  for (const { name, checksum } of rows) {
+    const migration = known.get(name);
+    if (migration === undefined) {
+      throw conflict(
+        "migration.newer",
+        `the database was migrated by a newer release (${name} is not known here): run that release, or restore an older database`,
+      );
+    }
+    if (migration.checksum !== checksum) {
+      throw conflict(
+        "migration.edited",
+        `${name} was edited after it had been applied: restore the file and put the change into a new migration`,
+      );
+    }
+  }
+  const done = new Set(rows.map((row) => row.name));
+  return migrations.filter((migration) => !done.has(migration.name));
+}
+
+async function readMigrations(): Promise<Migration[]> {
+  const names = (await readdir(FOLDER)).filter((name) => name.endsWith(".sql")).sort();
+  return Promise.all(
+    names.map(async (name) => {
+      const text = await readFile(new URL(name, FOLDER), "utf8");
+      return { name, text, checksum: createHash("sha256").update(text).digest("hex") };
+    }),
+  );
+}
+
+async function applySettings(pool: Pool, settings: RetentionSettings): Promise<void> {
+  const { state_retention, window_10s_retention, window_1m_retention } = settings;
+  await pool.query(
+    `update settings
+     set state_retention      = case when $1 then $2::interval else state_retention end,
+         window_10s_retention = case when $3 then $4::interval else window_10s_retention end,
+         window_1m_retention  = case when $5 then $6::interval else window_1m_retention end`,
+    [state_retention, window_10s_retention, window_1m_retention].flatMap((value) => [
+      value !== undefined,
+      value ?? null,
+    ]),
+  );
+}
+
+/** The commonest mistakes with a database's address, said so that they can be put right. */
+function explained(error: unknown, ownerUrl: string): unknown {
+  if (error instanceof AppError || !(error instanceof Error) || !("code" in error)) return error;
+  const { host, pathname, username } = new URL(ownerUrl);
+  const remedy: Record<string, string> = {
+    ECONNREFUSED: `nothing listens at ${host}: start the server, or correct DATABASE_URL`,
+    ENOTFOUND: `the host of ${host} is not known: correct DATABASE_URL`,
+    "28P01": `the server at ${host} refuses the password of ${username}: correct DATABASE_URL`,
+    "28000": `the server at ${host} does not let ${username} in: correct DATABASE_URL or its pg_hba.conf`,
+    "3D000": `the server at ${host} has no database ${pathname.slice(1)}: create it, or correct DATABASE_URL`,
+    "42501": `${username} may not do this: DATABASE_URL must name a role that may create roles and owns the database (${error.message})`,
+  };
+  const text = remedy[String(error.code)];
+  return text === undefined ? error : unavailable("database.unavailable", text, { cause: error });
+}

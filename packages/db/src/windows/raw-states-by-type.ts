@@ -1,0 +1,54 @@
+/**
+ * Window states of every type made again from raw events, for a stretch of time whose rows or their
+ * states are past their retention. As with `rawState`, what open states still hold is in the result.
+ */
+import { WindowState } from "@headrace/windows";
+import { instantText, type Sql } from "../sql.ts";
+
+interface RawRow extends Record<string, unknown> {
+  window_type: string;
+  user_id: string;
+  value: number | null;
+  amount_cents: number | null;
+  duration: number | null;
+  late_class: 0 | 1 | 2 | 3 | 4;
+}
+
+/** By the type that windows count under. [from, to) in µs; its events have to fit in memory. */
+export async function rawStatesByType(
+  sql: Sql,
+  from: number,
+  to: number,
+): Promise<ReadonlyMap<string, WindowState>> {
+  // Not a named statement: a plan for any range would lock every partition.
+  const { rows } = await sql.query<RawRow>(
+    `select
+       coalesce(known.event_type, 'other') as window_type,
+       user_id,
+       value,
+       amount_cents,
+       duration,
+       late_class
+     from stream_events
+     left join event_types known using (event_type)
+     where event_time >= $1
+       and event_time < $2`,
+    [instantText(from), instantText(to)],
+  );
+  const states = new Map<string, WindowState>();
+  for (const row of rows) {
+    let state = states.get(row.window_type);
+    if (state === undefined) {
+      state = WindowState.empty();
+      states.set(row.window_type, state);
+    }
+    state.add({
+      userId: row.user_id,
+      value: row.value,
+      amountCents: row.amount_cents,
+      durationSeconds: row.duration,
+      lateClass: row.late_class,
+    });
+  }
+  return states;
+}
