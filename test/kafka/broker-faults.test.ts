@@ -1,0 +1,96 @@
+import { createAdmin, createFetcher, createProducer, type KafkaRecord } from "@headrace/kafka";
+import { afterAll, expect, test } from "vitest";
+import { eventually, readPartition } from "./clients.ts";
+import { ownBroker } from "./own-broker.ts";
+
+/** A Java virtual machine starts anew, on two processors that others use too. */
+const SLOW_MS = 90_000;
+
+const broker = await ownBroker();
+const { brokers } = broker;
+const admin = createAdmin({ brokers });
+const fetcher = createFetcher({ brokers }, { timeoutMs: 60_000 });
+const hasty = createProducer({ brokers }, { sendTimeoutMs: 1_500 });
+const patient = createProducer({ brokers }, { sendTimeoutMs: 60_000 });
+afterAll(() => Promise.all([admin, fetcher, hasty, patient].map((client) => client.close())));
+
+const valuesOf = (records: readonly KafkaRecord[]) => records.map(({ value }) => `${value}`);
+
+test("a send to a broker that stopped answering fails in its time, the next ones succeed", {
+  timeout: SLOW_MS,
+}, async () => {
+  const topic = "frozen";
+  await admin.ensureTopic(topic, { partitions: 1 });
+  const send = (value: string) => hasty.send([{ topic, value }]);
+  await send("before");
+  broker.freeze();
+  const startedAt = performance.now();
+  const outcomes = await Promise.allSettled([send("a"), send("b")]);
+  const tookMs = performance.now() - startedAt;
+  broker.thaw();
+  for (const outcome of outcomes)
+    expect(outcome).toMatchObject({
+      reason: {
+        kind: "unavailable",
+        code: "kafka.unavailable",
+        message: expect.stringContaining(brokers[0] ?? "?"),
+      },
+    });
+  expect(tookMs).toBeGreaterThan(1_400);
+  expect(tookMs).toBeLessThan(4_000);
+  await eventually(() => send("after").then(Boolean, () => false), SLOW_MS).toBe(true);
+  const stored = valuesOf(await readPartition(fetcher, topic, 0));
+  expect([stored[0], stored.at(-1)]).toEqual(["before", "after"]);
+  // The two that failed may be stored or not, but once at most.
+  for (const value of ["a", "b"])
+    expect(stored.filter((one) => one === value).length).toBeLessThan(2);
+});
+
+test("records sent while the broker is killed are stored once each, in order, and a reader goes on", {
+  timeout: SLOW_MS,
+}, async () => {
+  const topic = "killed";
+  await admin.ensureTopic(topic, { partitions: 2 });
+  const acknowledged: string[][] = [[], []];
+  let sending = true;
+  const senders = [0, 1].map(async (partition) => {
+    for (let i = 0; sending; i++) {
+      const records = Array.from({ length: 20 }, (_, k) => `${i * 20 + k}`);
+      await patient.send(records.map((value) => ({ topic, partition, value })));
+      acknowledged[partition]?.push(...records);
+    }
+  });
+  const growth = async (least: number) => {
+    const before = acknowledged.map((some) => some.length);
+    await eventually(
+      () => acknowledged.every((some, i) => some.length >= (before[i] ?? 0) + least),
+      {
+        timeout: SLOW_MS,
+      },
+    ).toBe(true);
+  };
+  const read: string[] = [];
+  const reader = (async () => {
+    for (let offset = 0; sending; ) {
+      const [found] = await fetcher.fetch([{ topic, partition: 0, offset }], {
+        maxWaitMillis: 200,
+        maxBytes: 1_000_000,
+      });
+      read.push(...valuesOf(found?.records ?? []));
+      offset = found?.nextOffset ?? offset;
+    }
+  })();
+  await growth(200);
+  await broker.restart();
+  await growth(200);
+  await fetcher.commit("group", [{ topic, partition: 0, offset: 1 }]);
+  const seen = read.length;
+  await eventually(() => read.length > seen, SLOW_MS).toBe(true);
+  sending = false;
+  await Promise.all([...senders, reader]);
+  for (const partition of [0, 1]) {
+    const stored = valuesOf(await readPartition(fetcher, topic, partition));
+    expect(stored).toEqual(acknowledged[partition]);
+  }
+  expect(read).toEqual(acknowledged[0]?.slice(0, read.length));
+});
