@@ -1,0 +1,66 @@
+/**
+ * The wrapper of every scheduled function: one runner at a time, by a lease with a fence.
+ *
+ * The lease keeps a second runner from starting; the fence keeps a first one that was taken for dead
+ * from committing: what a cron writes begins with `requireLease`. A run that finds the lease taken
+ * does nothing and says so.
+ */
+import { randomUUID } from "node:crypto";
+import { type Lease, type Pool, releaseLease, takeLease } from "@headrace/db";
+import type { Logger } from "@headrace/kernel";
+import middy from "@middy/core";
+import type { InvocationContext } from "./http-event.ts";
+import { logger } from "./log.ts";
+import { pool } from "./pools.ts";
+
+export interface CronContext {
+  readonly pool: Pool;
+  readonly lease: Lease;
+  readonly log: Logger;
+  /** Aborted when the runner has to end; a run with slices stops after the present one. */
+  readonly signal: AbortSignal;
+}
+
+export interface Cron {
+  /** Of its lease. */
+  readonly name: string;
+  run(context: CronContext): Promise<void>;
+}
+
+export interface CronResult {
+  readonly ran: boolean;
+}
+
+export type CronHandler = (event: unknown, context: InvocationContext) => Promise<CronResult>;
+
+export interface CronOptions {
+  readonly pool?: () => Pool;
+  readonly log?: Logger;
+}
+
+/** What is left for giving the lease back when the function's time runs out. */
+const END_EARLY_MILLIS = 3_000;
+
+export function cronHandler(cron: Cron, options: CronOptions = {}): CronHandler {
+  const respond = async (_event: unknown, context: InvocationContext): Promise<CronResult> => {
+    const log = (options.log ?? logger()).with({
+      cron: cron.name,
+      requestId: context.awsRequestId,
+    });
+    const database = (options.pool ?? (() => pool("worker")))();
+    const remaining = context.getRemainingTimeInMillis();
+    const lease = await takeLease(database, cron.name, randomUUID(), remaining / 1000);
+    if (lease === undefined) {
+      log.info("another runner holds the lease");
+      return { ran: false };
+    }
+    const signal = AbortSignal.timeout(Math.max(1, remaining - END_EARLY_MILLIS));
+    try {
+      await cron.run({ pool: database, lease, log, signal });
+      return { ran: true };
+    } finally {
+      await releaseLease(database, lease);
+    }
+  };
+  return middy<unknown, CronResult>().handler(respond as never) as never;
+}

@@ -1,0 +1,57 @@
+export { type Authenticate, createAuthenticator, type Principal } from "./auth.ts";
+export { isScope, type RouteScope, SCOPES, type Scope } from "./auth-scopes.ts";
+export { bodyTooLarge } from "./body.ts";
+export {
+  type Config,
+  config,
+  databaseUrl,
+  forgetConfig,
+  kafkaBrokers,
+  type Purpose,
+  readConfig,
+} from "./config.ts";
+export { type AuthConfig, DEVELOPMENT_ISSUER } from "./config-auth.ts";
+export * from "./cron-handler.ts";
+export { type CursorQuery, decodeCursor, encodeCursor } from "./cursor.ts";
+export { optionsResult, problemResult } from "./http-answer.ts";
+export type { HttpEvent, HttpHandler, HttpResult, InvocationContext } from "./http-event.ts";
+export { type HttpOptions, httpHandler } from "./http-handler.ts";
+export {
+  durationParam,
+  durationText,
+  instantParam,
+  limitParam,
+  type MicrosRange,
+  requireRange,
+  textParam,
+  wholeParam,
+} from "./http-query.ts";
+export {
+  answerWith,
+  METHODS,
+  type Method,
+  type Route,
+  type RouteContext,
+  type RouteFacts,
+  type RouteKey,
+  type RouteSpec,
+  type Routes,
+  route,
+  routeFacts,
+} from "./http-route.ts";
+export { createRouter, type RouteMatch, type RoutePath, type Router } from "./http-router.ts";
+export { kafkaConfig } from "./kafka-config.ts";
+export * from "./kafka-event.ts";
+export * from "./kafka-handler.ts";
+export { createLogger, loggable, logger, systemClock, useLogger } from "./log.ts";
+export {
+  type ConnectionCheck,
+  closePools,
+  openPool,
+  type PoolLimits,
+  pool,
+  sqlOf,
+} from "./pools.ts";
+export { type PurposeSql, purposeSql } from "./pools-sql.ts";
+export { asAppError, HttpRefusal, type ProblemDocument } from "./problem.ts";
+export * from "./pulse-handler.ts";
