@@ -1,0 +1,19 @@
+/**
+ * Every minute, and then for as long: runs the crons that the scheduler is too slow for.
+ *
+ * The one function that takes in others: each of them keeps its file, its lease and its pace.
+ */
+import { pulseHandler } from "@headrace/handler";
+import { functionsOf } from "../manifest.ts";
+import { cron as fillGaps } from "./fill-gaps.ts";
+import { cron as finishWindows } from "./finish-windows.ts";
+import { cron as watchProgress } from "./watch-progress.ts";
+
+const fast = [fillGaps, finishWindows, watchProgress];
+
+export const handler = pulseHandler(
+  functionsOf("cron").flatMap(({ file, trigger }) => {
+    const cron = fast.find(({ name }) => file === `cron/${name}`);
+    return cron === undefined ? [] : [{ ...cron, every: trigger.every }];
+  }),
+);

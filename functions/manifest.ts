@@ -1,0 +1,175 @@
+/**
+ * What starts each function: data only. The local runtime is made from it, and so is the cloud: it
+ * holds what a Lambda event source mapping, a schedule and an HTTP API route need to be told.
+ */
+import type { RouteScope } from "@headrace/handler";
+
+/** `worker`: few, long transactions. `orders`: many short ones. `reports`: read only. */
+export type PoolName = "worker" | "orders" | "reports";
+
+export interface KafkaTrigger {
+  readonly kind: "kafka";
+  readonly topic: string;
+  /** Records per invocation at most, of all partitions together (Lambda: 10,000 and 6 MB). */
+  readonly batchSize: number;
+  /** How long a batch may gather after its first record; 0 sends at once. */
+  readonly batchingWindowSeconds: number;
+  /** Invocations at once, each with partitions of its own. */
+  readonly concurrency: number;
+  /** -1: until the record is too old. */
+  readonly maximumRetryAttempts: number;
+  /** -1: never too old. */
+  readonly maximumRecordAgeSeconds: number;
+  readonly bisectBatchOnFunctionError: boolean;
+  /** A topic of the same cluster, for records that were given up. */
+  readonly onFailureTopic: string;
+}
+
+export interface CronTrigger {
+  readonly kind: "cron";
+  /** Seconds between runs. The scheduler's least step is a minute: `pulse` runs those below it. */
+  readonly every: number;
+}
+
+export interface HttpTrigger {
+  readonly kind: "http";
+  readonly routes: readonly HttpRoute[];
+}
+
+export interface HttpRoute {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly path: `/${string}`;
+  readonly scope: RouteScope;
+}
+
+export type Trigger = KafkaTrigger | CronTrigger | HttpTrigger;
+
+export interface FunctionEntry<Kind extends Trigger = Trigger> {
+  /** Below `functions/`, without its ending; the file exports `handler`. */
+  readonly file: string;
+  readonly trigger: Kind;
+  readonly timeoutSeconds: number;
+  readonly memoryMegabytes: number;
+  /** Which database connections it needs, and so which secrets it is given. */
+  readonly pools: readonly PoolName[];
+  /** Whether it talks to Kafka itself: reads offsets or records, or produces. */
+  readonly usesKafka: boolean;
+}
+
+/** One page of Lambda's price list: a core's full share comes with 1,769 MB. */
+const ONE_CORE_MEGABYTES = 1769;
+
+export const functions: readonly FunctionEntry[] = [
+  {
+    file: "kafka/ingest-events",
+    trigger: {
+      kind: "kafka",
+      topic: "events",
+      batchSize: 5000,
+      batchingWindowSeconds: 0,
+      concurrency: 2,
+      maximumRetryAttempts: 20,
+      maximumRecordAgeSeconds: -1,
+      bisectBatchOnFunctionError: true,
+      onFailureTopic: "events.failed",
+    },
+    timeoutSeconds: 60,
+    memoryMegabytes: ONE_CORE_MEGABYTES,
+    pools: ["worker"],
+    usesKafka: false,
+  },
+  {
+    file: "cron/pulse",
+    trigger: { kind: "cron", every: 60 },
+    timeoutSeconds: 180,
+    memoryMegabytes: ONE_CORE_MEGABYTES,
+    pools: ["worker"],
+    usesKafka: true,
+  },
+  {
+    file: "cron/finish-windows",
+    trigger: { kind: "cron", every: 1 },
+    timeoutSeconds: 60,
+    memoryMegabytes: ONE_CORE_MEGABYTES,
+    pools: ["worker"],
+    usesKafka: false,
+  },
+  {
+    file: "cron/watch-progress",
+    trigger: { kind: "cron", every: 10 },
+    timeoutSeconds: 30,
+    memoryMegabytes: 512,
+    pools: ["worker"],
+    usesKafka: true,
+  },
+  {
+    file: "cron/fill-gaps",
+    trigger: { kind: "cron", every: 10 },
+    timeoutSeconds: 60,
+    memoryMegabytes: 1024,
+    pools: ["worker"],
+    usesKafka: true,
+  },
+  {
+    file: "cron/maintain-partitions",
+    trigger: { kind: "cron", every: 3600 },
+    timeoutSeconds: 300,
+    memoryMegabytes: 512,
+    pools: ["worker"],
+    usesKafka: false,
+  },
+  {
+    file: "http/collect",
+    trigger: {
+      kind: "http",
+      routes: [{ method: "POST", path: "/v1/events", scope: "events:write" }],
+    },
+    timeoutSeconds: 15,
+    memoryMegabytes: 1024,
+    pools: [],
+    usesKafka: true,
+  },
+  {
+    file: "http/reports",
+    trigger: {
+      kind: "http",
+      routes: [
+        { method: "GET", path: "/v1/reports/kpi", scope: "reports:read" },
+        { method: "GET", path: "/v1/reports/windows", scope: "reports:read" },
+      ],
+    },
+    timeoutSeconds: 29,
+    memoryMegabytes: 1024,
+    pools: ["reports"],
+    usesKafka: false,
+  },
+  {
+    file: "http/operations",
+    trigger: {
+      kind: "http",
+      routes: [
+        { method: "GET", path: "/health", scope: "public" },
+        { method: "GET", path: "/v1/progress", scope: "reports:read" },
+        { method: "GET", path: "/v1/dead-letters", scope: "admin" },
+        { method: "POST", path: "/v1/dead-letters/replay", scope: "admin" },
+      ],
+    },
+    timeoutSeconds: 29,
+    memoryMegabytes: 1024,
+    pools: ["reports", "worker"],
+    usesKafka: true,
+  },
+];
+
+/** Entries that a trigger of this kind starts. */
+export function functionsOf<Kind extends Trigger["kind"]>(
+  kind: Kind,
+): readonly FunctionEntry<Extract<Trigger, { kind: Kind }>>[] {
+  return functions.filter(
+    (entry): entry is FunctionEntry<Extract<Trigger, { kind: Kind }>> =>
+      entry.trigger.kind === kind,
+  );
+}
+
+/** The least step of a schedule, in seconds; faster crons run inside `pulse`. */
+export const SCHEDULE_STEP_SECONDS = 60;

@@ -1,0 +1,357 @@
+import { finishWindows, takeLease } from "@headrace/db";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { testDatabase } from "../support/database.ts";
+import { kafkaEvent, kafkaRecord } from "../support/kafka.ts";
+import { differences, oraclePool } from "../support/recompute.ts";
+
+const db = await testDatabase();
+process.env["DATABASE_WORKER_URL"] = db.workerUrl;
+const { handler } = await import("../../functions/kafka/ingest-events.ts");
+
+const context = { awsRequestId: "test", getRemainingTimeInMillis: () => 60_000 };
+const ingest = (event: unknown) => handler(event as never, context);
+
+const NOW = Date.parse("2026-01-01T00:00:00Z");
+let count = 0;
+const id = (): string => `00000000-0000-4000-8000-${String(++count).padStart(12, "0")}`;
+const event = (more: Record<string, unknown> = {}) => ({
+  event_id: id(),
+  event_time: "2026-01-01T00:00:00Z",
+  event_type: "page_view",
+  user_id: "u1",
+  ...more,
+});
+const at = (seconds: number): string => new Date(NOW + seconds * 1000).toISOString();
+
+const rows = async (text: string): Promise<Record<string, unknown>[]> =>
+  (await db.pool.query(text)).rows;
+const stored = async (): Promise<number> =>
+  Number((await rows("select count(*) as n from stream_events"))[0]?.n);
+const progress = async () =>
+  (
+    await rows(
+      "select topic, partition, next_offset, events, duplicates, dead_letters from stream_progress order by 1, 2",
+    )
+  ).map((row) => Object.values(row).join(" "));
+
+const oracle = oraclePool(db.ownerUrl);
+await db.pool.query(
+  "update settings set state_retention = null, window_10s_retention = null, window_1m_retention = null",
+);
+
+beforeEach(async () => {
+  await db.pool.query(
+    `truncate stream_events, stream_batches, stream_progress, stream_gaps, stream_ends, dead_letters,
+       open_windows, realtime_aggregates, leases`,
+  );
+});
+
+// Whatever a test did: what is kept equals what raw rows say.
+afterEach(async () => {
+  expect(await differences(oracle)).toEqual([]);
+});
+
+test("a redelivered batch counts once", async () => {
+  const batch = kafkaEvent("t", { 0: [event(), event()] }, { offsets: { 0: 0 } });
+  expect(await ingest(batch)).toEqual({ batchItemFailures: [] });
+  expect(await ingest(batch)).toEqual({ batchItemFailures: [] });
+  expect(await progress()).toEqual(["t 0 2 2 0 0"]);
+});
+
+test("a batch that overlaps what was taken in adds only what is new", async () => {
+  const [a, b, c] = [event(), event(), event()];
+  await ingest(kafkaEvent("t", { 0: [a, b] }, { offsets: { 0: 0 } }));
+  await ingest(kafkaEvent("t", { 0: [b, c] }, { offsets: { 0: 1 } }));
+  expect(await progress()).toEqual(["t 0 3 3 0 0"]);
+});
+
+test("concurrent deliveries of one batch count once", async () => {
+  const batch = kafkaEvent(
+    "t",
+    { 0: Array.from({ length: 50 }, () => event()) },
+    { offsets: { 0: 0 } },
+  );
+  await Promise.all([ingest(batch), ingest(batch), ingest(batch)]);
+  expect(await progress()).toEqual(["t 0 50 50 0 0"]);
+});
+
+test("an event that a client sent twice is stored once and counted as a duplicate", async () => {
+  const twice = event({ amount: "12.50", event_type: "purchase" });
+  await ingest(kafkaEvent("t", { 0: [twice, event(), twice] }, { offsets: { 0: 0 } }));
+  await ingest(
+    kafkaEvent("t", { 0: [twice], 1: [{ ...twice, amount: "99" }] }, { offsets: { 0: 3, 1: 0 } }),
+  );
+  expect(await stored()).toBe(2);
+  expect(await progress()).toEqual(["t 0 4 2 2 0", "t 1 1 0 1 0"]);
+  expect(
+    await rows("select amount_cents from stream_events where amount_cents is not null"),
+  ).toEqual([{ amount_cents: 1250 }]);
+});
+
+test("the same id with another time is another event", async () => {
+  const one = event();
+  await ingest(kafkaEvent("t", { 0: [one, { ...one, event_time: at(1) }] }, { offsets: { 0: 0 } }));
+  expect(await stored()).toBe(2);
+});
+
+test("the same events in two partitions in opposite order are stored once", async () => {
+  const events = Array.from({ length: 400 }, () => event());
+  await ingest(kafkaEvent("t", { 0: events, 1: events.toReversed() }, { offsets: { 0: 0, 1: 0 } }));
+  expect(await stored()).toBe(400);
+  expect(
+    await rows("select sum(events) as events, sum(duplicates) as duplicates from stream_progress"),
+  ).toEqual([{ events: "400", duplicates: "400" }]);
+});
+
+test("an unreadable record becomes a dead letter with its bytes and the rest goes on", async () => {
+  const batch = kafkaEvent(
+    "t",
+    { 0: [event(), "not json", event({ amount: -1 }), null, undefined, event()] },
+    { offsets: { 0: 0 } },
+  );
+  await ingest(batch);
+  await ingest(batch);
+  expect(
+    await rows(
+      "select record_offset as at, code, convert_from(bytes, 'UTF8') as text from dead_letters order by 1",
+    ),
+  ).toEqual([
+    { at: 1, code: "event.not_json", text: "not json" },
+    { at: 2, code: "event.amount", text: expect.stringContaining("-1") },
+    { at: 3, code: "event.tombstone", text: null },
+    { at: 4, code: "event.tombstone", text: null },
+  ]);
+  expect(await progress()).toEqual(["t 0 6 2 0 4"]);
+});
+
+test("an event without an id is stored once however often its record is delivered", async () => {
+  const { event_id: _, ...anonymous } = event();
+  const batch = kafkaEvent("t", { 0: [anonymous, anonymous] }, { offsets: { 0: 0 } });
+  await ingest(batch);
+  await ingest(batch);
+  expect(await progress()).toEqual(["t 0 2 2 0 0"]);
+});
+
+test("several topics and partitions of one event each commit for themselves", async () => {
+  const records = {
+    ...kafkaEvent("a-1", { 0: [event()], 7: [event()] }, { offsets: { 0: 0, 7: 0 } }).records,
+    ...kafkaEvent("a", { 1: [event()] }, { offsets: { 1: 5 } }).records,
+  };
+  await ingest({ eventSource: "aws:kafka", records });
+  expect(await progress()).toEqual(["a 1 6 1 0 0", "a-1 0 1 1 0 0", "a-1 7 1 1 0 0"]);
+});
+
+test("an empty event and an empty partition change nothing", async () => {
+  await ingest({ eventSource: "aws:kafka", records: {} });
+  await ingest({ eventSource: "aws:kafka", records: { "t-0": [] } });
+  expect(await progress()).toEqual([]);
+});
+
+test("a partition that fails reports all its records and keeps none, the other one commits", async () => {
+  await db.pool.query(
+    "alter table stream_events add constraint no_666 check (amount_cents <> 66600)",
+  );
+  try {
+    const batch = kafkaEvent(
+      "t",
+      { 0: [event(), event({ amount: 666 })], 1: [event()] },
+      { offsets: { 0: 10, 1: 0 } },
+    );
+    expect(await ingest(batch)).toEqual({
+      batchItemFailures: [
+        { itemIdentifier: { partition: "t-0", offset: 10 } },
+        { itemIdentifier: { partition: "t-0", offset: 11 } },
+      ],
+    });
+    expect(await stored()).toBe(1);
+  } finally {
+    await db.pool.query("alter table stream_events drop constraint no_666");
+  }
+});
+
+test("a first offset above the next one is a gap, and a late delivery of it fills it", async () => {
+  await ingest(kafkaEvent("t", { 0: [event()] }, { offsets: { 0: 0 } }));
+  await ingest(kafkaEvent("t", { 0: [event({ event_time: at(60) })] }, { offsets: { 0: 5 } }));
+  const gaps = () =>
+    rows(
+      "select from_offset, to_offset, next_offset, closed_at is not null as closed from stream_gaps order by 1",
+    );
+  expect(await gaps()).toEqual([{ from_offset: 1, to_offset: 5, next_offset: 1, closed: false }]);
+
+  await ingest(kafkaEvent("t", { 0: [event(), event()] }, { offsets: { 0: 2 } }));
+  expect(await gaps()).toEqual([
+    { from_offset: 1, to_offset: 2, next_offset: 1, closed: false },
+    { from_offset: 2, to_offset: 4, next_offset: 4, closed: true },
+    { from_offset: 4, to_offset: 5, next_offset: 4, closed: false },
+  ]);
+  expect(await progress()).toEqual(["t 0 6 4 0 0"]);
+});
+
+test("records of a gap are late against the watermark stored with the gap", async () => {
+  await ingest(
+    kafkaEvent("t", { 0: [event()] }, { offsets: { 0: 0 }, timestampMillis: NOW + 7200_000 }),
+  );
+  await ingest(
+    kafkaEvent(
+      "t",
+      { 0: [event({ event_time: at(7200) })] },
+      { offsets: { 0: 3 }, timestampMillis: NOW + 7200_000 },
+    ),
+  );
+  await ingest(
+    kafkaEvent(
+      "t",
+      { 0: [event({ event_time: at(10) }), event({ event_time: at(1) })] },
+      {
+        offsets: { 0: 1 },
+        timestampMillis: NOW + 7200_000,
+      },
+    ),
+  );
+  expect(await rows("select late_class from stream_events order by event_time")).toEqual([
+    { late_class: 0 },
+    { late_class: 1 },
+    { late_class: 0 },
+    { late_class: 0 },
+  ]);
+});
+
+test("the first batch of a partition is no gap, but one that replaced a failed first batch is", async () => {
+  await ingest(kafkaEvent("t", { 0: [event()] }, { offsets: { 0: 100 } }));
+  expect(await rows("select from stream_gaps")).toEqual([]);
+
+  await db.pool.query(
+    "alter table stream_events add constraint no_666 check (amount_cents <> 66600)",
+  );
+  await ingest(kafkaEvent("t", { 1: [event({ amount: 666 })] }, { offsets: { 1: 50 } }));
+  await db.pool.query("alter table stream_events drop constraint no_666");
+  await ingest(kafkaEvent("t", { 1: [event()] }, { offsets: { 1: 51 } }));
+  expect(await rows("select partition, from_offset, to_offset from stream_gaps")).toEqual([
+    { partition: 1, from_offset: 50, to_offset: 51 },
+  ]);
+});
+
+test("a topic that was made again is followed from its new beginning", async () => {
+  await ingest(
+    kafkaEvent("t", { 0: Array.from({ length: 20 }, () => event()) }, { offsets: { 0: 0 } }),
+  );
+  await ingest(
+    kafkaEvent("t", { 0: [event(), event()] }, { offsets: { 0: 0 }, timestampMillis: NOW + 1000 }),
+  );
+  await ingest(
+    kafkaEvent("t", { 0: [event()] }, { offsets: { 0: 2 }, timestampMillis: NOW + 1000 }),
+  );
+  expect(await progress()).toEqual(["t 0 3 23 0 0"]);
+  expect(await rows("select from stream_gaps")).toEqual([]);
+});
+
+test("lateness counts record by record, however the records are batched", async () => {
+  const times = [0, 60, 30, 3_700, 3_000, 0, 90_100, 100, 90_094];
+  const events = times.map((seconds) => event({ event_time: at(seconds) }));
+  const options = { timestampMillis: NOW + 100_000_000 };
+  await ingest(kafkaEvent("whole", { 0: events }, { ...options, offsets: { 0: 0 } }));
+  const whole = await rows("select late_class from stream_events order by record_offset");
+  await db.pool.query("truncate stream_events, stream_batches, stream_progress, open_windows");
+  for (const [offset, one] of events.entries()) {
+    await ingest(kafkaEvent("single", { 0: [one] }, { ...options, offsets: { 0: offset } }));
+  }
+  expect(await rows("select late_class from stream_events order by record_offset")).toEqual(whole);
+  expect(whole.map((row) => row.late_class)).toEqual([0, 0, 1, 0, 2, 3, 0, 4, 1]);
+});
+
+test("a producer's timestamp far ahead counts as the database's clock, the broker's does not", async () => {
+  const ahead = Date.now() + 3_600_000;
+  const soon = new Date(Date.now() + 3_600_000).toISOString();
+  const future = { ...event(), event_time: soon };
+  await ingest(
+    kafkaEvent(
+      "t",
+      { 0: [future] },
+      { offsets: { 0: 0 }, timestampMillis: ahead, timestampType: "CREATE_TIME" },
+    ),
+  );
+  await ingest(
+    kafkaEvent(
+      "t",
+      { 1: [future] },
+      { offsets: { 1: 0 }, timestampMillis: ahead, timestampType: "LOG_APPEND_TIME" },
+    ),
+  );
+  expect(await progress()).toEqual(["t 0 1 0 0 1", "t 1 1 1 0 0"]);
+});
+
+test("an event for a week without a partition still lands", async () => {
+  await ingest(
+    kafkaEvent(
+      "t",
+      { 0: [event({ event_time: "2025-03-05T12:00:00+01:00" })] },
+      { offsets: { 0: 0 } },
+    ),
+  );
+  expect(await rows("select tableoid::regclass::text as name from stream_events")).toEqual([
+    { name: "stream_events_20250303" },
+  ]);
+});
+
+test("an event older than what is kept is a dead letter", async () => {
+  await db.pool.query("update clock set raw_from = '2025-12-31T00:00:00Z'");
+  try {
+    await ingest(
+      kafkaEvent(
+        "t",
+        { 0: [event({ event_time: "2025-12-30T00:00:00Z" }), event()] },
+        { offsets: { 0: 0 } },
+      ),
+    );
+    expect(await rows("select code from dead_letters")).toEqual([{ code: "event.expired" }]);
+    expect(await stored()).toBe(1);
+  } finally {
+    await db.pool.query("update clock set raw_from = '-infinity'");
+  }
+});
+
+test("text that COPY would take for its own marks arrives as it was sent", async () => {
+  const tricky = 'a\tb\nc\\N\r"\\.';
+  await ingest(
+    kafkaEvent(
+      "t",
+      { 0: [event({ user_id: tricky, category: "\\N", data: { [tricky]: tricky } })] },
+      { offsets: { 0: 0 } },
+    ),
+  );
+  expect(await rows("select user_id, category, data from stream_events")).toEqual([
+    { user_id: tricky, category: "\\N", data: { [tricky]: tricky } },
+  ]);
+});
+
+test("a dead letter that was sent again keeps the id of its first position", async () => {
+  const { event_id: _, ...anonymous } = event();
+  const first = kafkaRecord(anonymous, { offset: 3 });
+  await ingest(kafkaEvent("t", { 0: [first] }, { offsets: { 0: 3 } }));
+  const { encodeFirstPosition, FIRST_POSITION_HEADER } = await import("@headrace/events");
+  const header = encodeFirstPosition({ topic: "t", partition: 0, offset: 3, timestampMillis: NOW });
+  await ingest(
+    kafkaEvent("t", {
+      0: [kafkaRecord(anonymous, { offset: 4, headers: [[FIRST_POSITION_HEADER, header]] })],
+    }),
+  );
+  expect(await progress()).toEqual(["t 0 5 1 1 0"]);
+});
+
+test("beyond 1,000 types further ones are stored and counted under other", async () => {
+  const types = Array.from({ length: 1100 }, (_, index) => event({ event_type: `type_${index}` }));
+  await ingest(kafkaEvent("t", { 0: types }, { offsets: { 0: 0 } }));
+  await ingest(
+    kafkaEvent("t", { 0: [event({ event_type: "one_more" })] }, { offsets: { 0: 1100 } }),
+  );
+  expect(await rows("select count(*) as types from event_types")).toEqual([{ types: 1000 }]);
+  expect(await stored()).toBe(1101);
+  const lease = await takeLease(db.pool, "finish-windows", "test", 10);
+  if (lease === undefined) throw new Error("the lease is taken");
+  await finishWindows(db.pool, lease, 10_000);
+  expect(
+    await rows(
+      "select event_count from realtime_aggregates where size = '1d' and event_type = 'other'",
+    ),
+  ).toEqual([{ event_count: 103 }]);
+});
