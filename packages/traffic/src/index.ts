@@ -1,0 +1,12 @@
+export { type GeneratedEvent, type GenerateOptions, generateEvents } from "./generate-events.ts";
+export { type InputFile, openInput } from "./replay/input-file.ts";
+export { type ReplayOptions, type ReplayTotals, replayFile } from "./replay/replay-file.ts";
+export { runReplay, type Surroundings } from "./replay/run-replay.ts";
+export { CATALOGUE, type Product } from "./shop/catalogue.ts";
+export { BROKEN_SHARE, LATE_SHARE, REPEATED_SHARE } from "./shop/delivery.ts";
+export {
+  startTraffic,
+  type Traffic,
+  type TrafficOptions,
+  type TrafficTotals,
+} from "./start-traffic.ts";
