@@ -1,0 +1,12 @@
+export * from "./dev-issuer.ts";
+export * from "./home.ts";
+export { folderOwner, lockFolder } from "./home-lock.ts";
+export { type HomeSecrets, readSecrets } from "./home-secrets.ts";
+export * from "./http-server.ts";
+export * from "./kafka-jars.ts";
+export * from "./kafka-server.ts";
+export * from "./poller/index.ts";
+export * from "./postgres.ts";
+export { type Runtime, type RuntimeOptions, startRuntime } from "./runtime.ts";
+export { homeFolder } from "./start-options.ts";
+export * from "./token.ts";

@@ -1,0 +1,59 @@
+/**
+ * Removes what a test run has made: its servers' folder, what they keep elsewhere, its databases on
+ * a server that was there before. Run as a program (`node sweep.ts FOLDER RUN_ID [DATABASE_URL]`) it
+ * does so for a run that was interrupted: vitest ends at once then, and waits for nobody.
+ */
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { folderOwner, removeKafka, removePostgres } from "@headrace/local";
+import { Client } from "pg";
+
+/** `sharedDatabaseUrl`: of a server that is not the run's own. */
+export async function sweepRun(
+  folder: string,
+  runId: string,
+  sharedDatabaseUrl?: string,
+): Promise<void> {
+  if (sharedDatabaseUrl !== undefined) await dropDatabases(sharedDatabaseUrl, runId);
+  await removePostgres(join(folder, "postgres"));
+  await removeKafka(join(folder, "kafka"));
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** The folders of runs that were killed before they could be swept. */
+export async function sweepDeadRuns(home: string): Promise<void> {
+  const names = await readdir(home).catch(() => []);
+  for (const name of names.filter((it) => it.startsWith("test-"))) {
+    const folder = join(home, name);
+    // Between the making of a folder and its locking its name alone tells that its run lives.
+    if (folderOwner(folder) !== undefined || isAlive(Number(name.slice(5)))) continue;
+    await sweepRun(folder, "");
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+async function dropDatabases(url: string, runId: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ name: string }>(
+      "select datname as name from pg_database where starts_with(datname, $1)",
+      [`headrace_test_${runId}_`],
+    );
+    for (const { name } of rows) await client.query(`drop database if exists ${name} with (force)`);
+  } finally {
+    await client.end();
+  }
+}
+
+if (import.meta.main) {
+  const [folder, runId, url] = process.argv.slice(2);
+  if (folder !== undefined && runId !== undefined) await sweepRun(folder, runId, url);
+}
