@@ -16,7 +16,7 @@ export interface KafkaTrigger {
   readonly batchingWindowSeconds: number;
   /** Invocations at once, each with partitions of its own. */
   readonly concurrency: number;
-  /** -1: until the record is too old. */
+  /** With pauses that grow to half a minute, 100 outlast most outages. -1: until the record is too old. */
   readonly maximumRetryAttempts: number;
   /** -1: never too old. */
   readonly maximumRecordAgeSeconds: number;
@@ -68,7 +68,7 @@ export const functions: readonly FunctionEntry[] = [
       batchSize: 5000,
       batchingWindowSeconds: 0,
       concurrency: 2,
-      maximumRetryAttempts: 20,
+      maximumRetryAttempts: 100,
       maximumRecordAgeSeconds: -1,
       bisectBatchOnFunctionError: true,
       onFailureTopic: "events.failed",

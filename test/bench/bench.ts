@@ -1,7 +1,7 @@
 /** What every bench is, and the little arithmetic they share. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { createPool, migrate, type Pool } from "@headrace/db";
-import { startPostgres } from "@headrace/local";
+import { removePostgres, startPostgres } from "@headrace/local";
 
 export interface BenchOptions {
   /** Under a minute, with less to rely on. */
@@ -44,6 +44,7 @@ export async function withDatabase<Result>(
   } finally {
     await owner.end();
     await server.stop();
+    await removePostgres(folder);
     await rm(folder, { recursive: true, force: true });
   }
 }

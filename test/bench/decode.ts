@@ -1,14 +1,37 @@
 /**
- * `node test/bench/decode.ts [--quick]`: microseconds of Node's thread that reading one event takes, by
- * the shape of its record, beside `JSON.parse` of the same bytes, which is the floor of any reader that
- * builds on it. The best of many rounds: what else runs on the machine only adds.
+ * Bench `decode`: microseconds of Node's thread that reading one event takes, by the shape of its
+ * record, beside `JSON.parse` of the same bytes, the floor of any reader that builds on it, and the
+ * schema's own way, which `decodeEvent` takes for unusual records. The best of many rounds: whatever
+ * else runs on the machine only adds.
  */
 import { decodeEvent, isRefusal } from "@headrace/events";
 import { decodeThoroughly } from "../../packages/events/src/decode-event.ts";
+import type { Bench } from "./bench.ts";
 
 const RECORDS = 2_000;
-const rounds = process.argv.includes("--quick") ? 15 : 60;
+
+export const decode: Bench = async ({ quick }) => {
+  const figures: Record<string, number> = {};
+  const rounds = quick ? 15 : 60;
+  for (const [shape, make] of Object.entries(shapes)) {
+    const records = Array.from({ length: RECORDS }, (_, n) => Buffer.from(make(n)));
+    if (records.some((record, n) => isRefusal(decodeEvent(record, at(n), options))))
+      throw new Error(`a record of shape ${shape} is refused`);
+    const parse = (record: Buffer) => JSON.parse(record.toString());
+    const read = (record: Buffer, n: number) => decodeEvent(record, at(n), options);
+    const bySchema = (record: Buffer, n: number) => decodeThoroughly(record, at(n), options);
+    figures[`${shape}_bytes`] = records.at(-1)?.length ?? 0;
+    figures[`${shape}_json_parse_us`] = best(rounds, records, parse);
+    figures[`${shape}_decode_us`] = best(rounds, records, read);
+    figures[`${shape}_by_schema_us`] = best(rounds, records, bySchema);
+  }
+  return figures;
+};
+
 const start = Date.UTC(2026, 0, 31);
+const timestampMillis = start + RECORDS * 137;
+const at = (offset: number) => ({ topic: "events", partition: 0, offset, timestampMillis });
+const options = { horizonDays: 400 };
 const types = ["page_view", "add_to_cart", "purchase"];
 
 function fields(n: number): Record<string, unknown> {
@@ -47,34 +70,12 @@ const shapes: Record<string, (n: number) => string> = {
   },
 };
 
-const figures: Record<string, number> = {};
-const table: Record<string, Record<string, number>> = {};
-for (const [shape, make] of Object.entries(shapes)) {
-  const records = Array.from({ length: RECORDS }, (_, n) => Buffer.from(make(n)));
-  const timestampMillis = start + RECORDS * 137;
-  const at = (offset: number) => ({ topic: "events", partition: 0, offset, timestampMillis });
-  const options = { horizonDays: 400 };
-  if (records.some((record, n) => isRefusal(decodeEvent(record, at(n), options))))
-    throw new Error(`a record of shape ${shape} is refused`);
-
-  const parse = best(records, (record) => JSON.parse(record.toString()));
-  const decode = best(records, (record, n) => decodeEvent(record, at(n), options));
-  const thorough = best(records, (record, n) => decodeThoroughly(record, at(n), options));
-  const bytes = records[RECORDS - 1]?.length ?? 0;
-  table[shape] = {
-    bytes,
-    "JSON.parse µs": parse,
-    "decodeEvent µs": decode,
-    "by schema µs": thorough,
-  };
-  figures[`${shape}_parse_us`] = parse;
-  figures[`${shape}_decode_us`] = decode;
-}
-console.table(table);
-console.log(JSON.stringify({ bench: "decode", figures }));
-
 /** Microseconds per record in the best round. */
-function best(records: readonly Buffer[], read: (record: Buffer, n: number) => unknown): number {
+function best(
+  rounds: number,
+  records: readonly Buffer[],
+  read: (record: Buffer, n: number) => unknown,
+): number {
   let least = Number.POSITIVE_INFINITY;
   for (let round = 0; round < rounds; round++) {
     const begun = performance.now();

@@ -5,6 +5,7 @@ import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createProducer, type Producer } from "@headrace/kafka";
+import { removePostgres } from "@headrace/local";
 import { generateEvents } from "@headrace/traffic";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -60,6 +61,7 @@ export async function withSystem<Result>(
   } finally {
     child.kill("SIGINT");
     if (child.exitCode === null) await new Promise((resolve) => child.once("exit", resolve));
+    await removePostgres(join(home, "data/postgres"));
     await rm(home, { recursive: true, force: true });
   }
 }

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
-import { fetchKafkaJars } from "@headrace/local";
+import { fetchKafkaJars, removePostgres } from "@headrace/local";
 import { JARS_FOLDER } from "../support/servers.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -60,6 +60,7 @@ export async function startSystem(
     async stop() {
       child.kill("SIGINT");
       await exited;
+      await removePostgres(join(folder, "data/postgres"));
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -1,5 +1,7 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { Socket } from "node:net";
 import { createAdmin, createFetcher, createProducer, type KafkaRecord } from "@headrace/kafka";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
 import { eventually, readPartition } from "./clients.ts";
 import { ownBroker } from "./own-broker.ts";
 
@@ -46,6 +48,33 @@ test("a send to a broker that stopped answering fails in its time, the next ones
     expect(stored.filter((one) => one === value).length).toBeLessThan(2);
 });
 
+test("records whose answer was lost are stored once, and their positions are told", {
+  timeout: SLOW_MS,
+}, async () => {
+  const topic = "unanswered";
+  await admin.ensureTopic(topic, { partitions: 1 });
+  const sockets = new Set<Socket>();
+  const remember = (message: unknown) => sockets.add((message as { socket: Socket }).socket);
+  subscribe("net.client.socket", remember);
+  onTestFinished(() => void unsubscribe("net.client.socket", remember));
+  const producer = createProducer({ brokers }, { sendTimeoutMs: 60_000 });
+  onTestFinished(() => producer.close());
+  const send = (value: string) => producer.send([{ topic, value }]);
+  await send("first");
+  const written = () => [...sockets].reduce((sum, socket) => sum + socket.bytesWritten, 0);
+  const before = written();
+  broker.freeze();
+  // The request lies in the stopped broker's socket; it will be read, and nobody will hear the answer.
+  const unanswered = send("unanswered");
+  await eventually(written).toBeGreaterThan(before);
+  for (const socket of sockets) socket.destroy();
+  broker.thaw();
+  expect(await unanswered).toEqual([{ topic, partition: 0, offset: 1 }]);
+  expect(await send("last")).toEqual([{ topic, partition: 0, offset: 2 }]);
+  const stored = valuesOf(await readPartition(fetcher, topic, 0));
+  expect(stored).toEqual(["first", "unanswered", "last"]);
+});
+
 test("records sent while the broker is killed are stored once each, in order, and a reader goes on", {
   timeout: SLOW_MS,
 }, async () => {
@@ -53,6 +82,9 @@ test("records sent while the broker is killed are stored once each, in order, an
   await admin.ensureTopic(topic, { partitions: 2 });
   const acknowledged: string[][] = [[], []];
   let sending = true;
+  onTestFinished(() => {
+    sending = false;
+  });
   const senders = [0, 1].map(async (partition) => {
     for (let i = 0; sending; i++) {
       const records = Array.from({ length: 20 }, (_, k) => `${i * 20 + k}`);
@@ -62,12 +94,8 @@ test("records sent while the broker is killed are stored once each, in order, an
   });
   const growth = async (least: number) => {
     const before = acknowledged.map((some) => some.length);
-    await eventually(
-      () => acknowledged.every((some, i) => some.length >= (before[i] ?? 0) + least),
-      {
-        timeout: SLOW_MS,
-      },
-    ).toBe(true);
+    const grew = () => acknowledged.every((some, i) => some.length >= (before[i] ?? 0) + least);
+    await eventually(grew, SLOW_MS).toBe(true);
   };
   const read: string[] = [];
   const reader = (async () => {

@@ -149,7 +149,7 @@ test("a folder with somebody's data is no HOME, whatever is asked", async () => 
 
 test("a HOME that is a file, or holds damaged secrets, is told", async () => {
   await writeFile(path, "");
-  await expect(openHome(path)).rejects.toMatchObject({ code: "home.no_folder" });
+  await expect(openHome(path)).rejects.toMatchObject({ code: "folder.is_none" });
   await rm(path);
   await mkdir(path);
   await writeFile(join(path, "secrets.json"), '{"ownerPass');

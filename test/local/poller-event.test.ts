@@ -120,6 +120,6 @@ test("an event's size is known without making it, never under and hardly over", 
       const headers = records.filter((one) => one.headers.length > 0).length;
       expect(known - actual).toBeLessThanOrEqual(1 + partitions.length + headers);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fetchKafkaJars, startKafka, startPostgres } from "@headrace/local";
+import { fetchKafkaJars, removePostgres, startKafka, startPostgres } from "@headrace/local";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { JARS_FOLDER, kafkaBrokers, TEST_SETTINGS } from "../support/servers.ts";
 
@@ -25,6 +25,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   other.close();
+  await removePostgres(join(folder, "postgres"));
   await rm(folder, { recursive: true, force: true });
 });
 

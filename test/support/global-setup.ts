@@ -23,18 +23,15 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   project.provide("serversUrl", await servers.listen());
   project.provide("runId", runId);
 
+  // vitest ends at once when it is interrupted, and waits for nobody: somebody else has to sweep.
   const sweepLater = (): void => {
-    const url = servers.sharedDatabaseUrl;
-    const args = [join(import.meta.dirname, "sweep.ts"), folder, runId];
-    spawn(process.execPath, url === undefined ? args : [...args, url], {
-      detached: true,
-      stdio: "ignore",
-    }).unref();
+    const program = join(import.meta.dirname, "sweep.ts");
+    spawn(process.execPath, [program, folder, runId], { detached: true, stdio: "ignore" }).unref();
   };
   process.once("exit", sweepLater);
   return async () => {
     await servers.close();
-    await sweepRun(folder, runId, servers.sharedDatabaseUrl);
+    await sweepRun(folder, runId);
     process.off("exit", sweepLater);
   };
 }

@@ -7,13 +7,7 @@ import { once } from "node:events";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import {
-  fetchKafkaJars,
-  removeKafka,
-  removePostgres,
-  startKafka,
-  startPostgres,
-} from "@headrace/local";
+import { fetchKafkaJars, startKafka, startPostgres } from "@headrace/local";
 import { inject } from "vitest";
 
 declare module "vitest" {
@@ -74,11 +68,6 @@ export class TestServers {
     this.#http.listen(0, "127.0.0.1");
     await once(this.#http, "listening");
     return `http://127.0.0.1:${(this.#http.address() as AddressInfo).port}/${this.#secret}`;
-  }
-
-  /** Of a server that was there before us, once a test has used it. */
-  get sharedDatabaseUrl(): string | undefined {
-    return this.#started.has("postgres") ? process.env.DATABASE_URL || undefined : undefined;
   }
 
   /** Ends what was started, also what is just starting. Their files stay. */

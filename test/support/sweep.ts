@@ -1,23 +1,16 @@
 /**
  * Removes what a test run has made: its servers' folder, what they keep elsewhere, its databases on
- * a server that was there before. Run as a program (`node sweep.ts FOLDER RUN_ID [DATABASE_URL]`) it
- * does so for a run that was interrupted: vitest ends at once then, and waits for nobody.
+ * a server that was there before. Run as a program (`node sweep.ts FOLDER RUN_ID`) it does so for a
+ * run that was interrupted.
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { folderOwner, removeKafka, removePostgres } from "@headrace/local";
 import { Client } from "pg";
 
-/** `sharedDatabaseUrl`: of a server that is not the run's own. */
-export async function sweepRun(
-  folder: string,
-  runId: string,
-  sharedDatabaseUrl?: string,
-): Promise<void> {
-  if (sharedDatabaseUrl !== undefined) await dropDatabases(sharedDatabaseUrl, runId);
-  await removePostgres(join(folder, "postgres"));
-  await removeKafka(join(folder, "kafka"));
-  await rm(folder, { recursive: true, force: true });
+export async function sweepRun(folder: string, runId: string): Promise<void> {
+  await sweepFolder(folder);
+  if (process.env.DATABASE_URL) await dropDatabases(process.env.DATABASE_URL, runId);
 }
 
 /** The folders of runs that were killed before they could be swept. */
@@ -27,8 +20,14 @@ export async function sweepDeadRuns(home: string): Promise<void> {
     const folder = join(home, name);
     // Between the making of a folder and its locking its name alone tells that its run lives.
     if (folderOwner(folder) !== undefined || isAlive(Number(name.slice(5)))) continue;
-    await sweepRun(folder, "");
+    await sweepFolder(folder);
   }
+}
+
+async function sweepFolder(folder: string): Promise<void> {
+  await removePostgres(join(folder, "postgres"));
+  await removeKafka(join(folder, "kafka"));
+  await rm(folder, { recursive: true, force: true });
 }
 
 function isAlive(pid: number): boolean {
@@ -54,6 +53,6 @@ async function dropDatabases(url: string, runId: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  const [folder, runId, url] = process.argv.slice(2);
-  if (folder !== undefined && runId !== undefined) await sweepRun(folder, runId, url);
+  const [folder, runId] = process.argv.slice(2);
+  if (folder !== undefined && runId !== undefined) await sweepRun(folder, runId);
 }

@@ -8,8 +8,8 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { AppError, conflict, invalid, unavailable } from "@headrace/kernel";
-import { provisionRoles } from "./roles.ts";
-import { type Client, createPool, type Pool } from "./sql.ts";
+import { forbidTemporaryTables, provisionRoles } from "./roles.ts";
+import { type Client, createPool, type Pool, sqlState } from "./sql.ts";
 
 const FOLDER = new URL("../migrations/", import.meta.url);
 const LEAST_VERSION = 170_000;
@@ -55,8 +55,9 @@ async function applyAll(pool: Pool, ownerUrl: string): Promise<string[]> {
   try {
     await requireVersion(client);
     await client.query("set timezone = 'UTC'");
-    await inOwnTransaction(client, () => provisionRoles(client, ownerUrl));
+    await provisionRolesOnce(client, ownerUrl);
     await client.query("select pg_advisory_lock(hashtextextended('headrace.migrate', 0))");
+    await forbidTemporaryTables(client);
     await client.query(
       `create table if not exists migrations (
          name        text        not null,
@@ -77,12 +78,33 @@ async function applyAll(pool: Pool, ownerUrl: string): Promise<string[]> {
       });
       applied.push(migration.name);
     }
+    if (applied.length > 0) {
+      await client.query("select set_tx_defaults(current_epoch()) where current_epoch() > 0");
+    }
     return applied;
   } finally {
     // Destroyed, so that the session's lock cannot outlive this call.
     client.release(true);
   }
 }
+
+/**
+ * Roles belong to the server and advisory locks to a database, so another database that is migrated
+ * at the same moment may change the same row of the catalogue; the one that lost begins again.
+ */
+async function provisionRolesOnce(client: Client, ownerUrl: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await inOwnTransaction(client, () => provisionRoles(client, ownerUrl));
+    } catch (error) {
+      if (!ROLE_RACES.has(sqlState(error) ?? "") || attempt === MAX_ROLE_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** "tuple concurrently updated", and a role that another has just made. */
+const ROLE_RACES: ReadonlySet<string> = new Set(["XX000", "23505", "42710"]);
+const MAX_ROLE_ATTEMPTS = 10;
 
 async function inOwnTransaction(client: Client, work: () => Promise<void>): Promise<void> {
   await client.query("begin");

@@ -4,7 +4,7 @@
  *
  * Lines of the last moments before a crash of the process may be missing.
  */
-import { createWriteStream, renameSync, type WriteStream } from "node:fs";
+import { createWriteStream, openSync, renameSync, type WriteStream } from "node:fs";
 import {
   type Clock,
   jsonLogger,
@@ -50,6 +50,7 @@ class LogFile {
   readonly #path: string;
   readonly #notice: (line: string) => void;
   #stream: WriteStream;
+  #closingBefore: Promise<void> | undefined;
   #bytes = 0;
 
   constructor(path: string, notice: (line: string) => void) {
@@ -59,31 +60,46 @@ class LogFile {
   }
 
   write(line: string): void {
-    if (this.#bytes > MOST_BYTES) {
-      this.#stream.end();
-      renameSync(this.#path, `${this.#path}.1`);
-      this.#stream = this.#open();
-    }
+    if (this.#stream.writableEnded) return; // something outlasts the end
+    if (this.#bytes > MOST_BYTES) this.#beginAnew();
     this.#bytes += line.length + 1;
     this.#stream.write(`${line}\n`);
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#stream.once("close", resolve);
-      this.#stream.end();
-    });
+  async close(): Promise<void> {
+    await Promise.all([this.#closingBefore, closed(this.#stream)]);
+  }
+
+  #beginAnew(): void {
+    this.#bytes = 0;
+    const before = this.#stream;
+    try {
+      renameSync(this.#path, `${this.#path}.1`);
+      this.#stream = this.#open();
+      this.#closingBefore = closed(before);
+    } catch (error) {
+      this.#lost(error); // the old file goes on growing
+    }
+  }
+
+  #open(): WriteStream {
+    const stream = createWriteStream(this.#path, { fd: openSync(this.#path, "a", 0o600) });
+    stream.on("error", (error) => this.#lost(error));
+    return stream;
   }
 
   /** A disk that is full must not end what still works: the log then lacks lines. */
-  #open(): WriteStream {
-    this.#bytes = 0;
-    const stream = createWriteStream(this.#path, { flags: "a", mode: 0o600 });
-    stream.on("error", (error) =>
-      this.#notice(`${this.#path} cannot be written: ${error.message}`),
-    );
-    return stream;
+  #lost(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.#notice(`${this.#path} cannot be written: ${why}`);
   }
+}
+
+function closed(stream: WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once("close", resolve);
+    stream.end();
+  });
 }
 
 class Notices {

@@ -4,7 +4,8 @@
  */
 import { access, constants, mkdir, readdir, readFile, realpath, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { AppError, conflict, invalid, unavailable } from "@headrace/kernel";
+import { conflict } from "@headrace/kernel";
+import { explainFileError } from "./home-file-error.ts";
 import { type FolderLock, folderOwner, lockFolder } from "./home-lock.ts";
 import { completeSecrets, type HomeSecrets, readSecrets, writePrivately } from "./home-secrets.ts";
 import { removeKafka } from "./kafka-server.ts";
@@ -71,7 +72,7 @@ export async function openHome(folder: string, options: HomeOptions = {}): Promi
     };
   } catch (error) {
     lock.release();
-    throw explained(error, path);
+    throw explainFileError(error, path);
   }
 }
 
@@ -91,7 +92,7 @@ async function usableFolder(path: string): Promise<string> {
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
     return await realpath(path);
   } catch (error) {
-    throw explained(error, path);
+    throw explainFileError(error, path);
   }
 }
 
@@ -100,7 +101,7 @@ async function lockHome(path: string): Promise<FolderLock> {
     return lockFolder(path);
   } catch (error) {
     const owner = folderOwner(path);
-    if (owner === undefined) throw explained(error, path);
+    if (owner === undefined) throw explainFileError(error, path);
     const url = (await findRunning(path))?.url;
     throw conflict(
       "home.in_use",
@@ -131,34 +132,4 @@ async function empty(path: string): Promise<void> {
   await removeKafka(join(data, "kafka"));
   for (const name of ["data", "logs", RUNNING, "secrets.json"])
     await rm(join(path, name), { recursive: true, force: true });
-}
-
-function explained(error: unknown, path: string): unknown {
-  if (error instanceof AppError || !(error instanceof Error) || !("code" in error)) return error;
-  const cause = { cause: error };
-  switch (error.code) {
-    case "EACCES":
-    case "EPERM":
-    case "EROFS":
-      return invalid(
-        "home.not_writable",
-        `HOME ${path} cannot be used: it or a file in it belongs to another user or is read-only (${error.message}). Start as its owner, or choose another folder: --home DIR.`,
-        cause,
-      );
-    case "ENOTDIR":
-    case "EEXIST":
-      return invalid(
-        "home.no_folder",
-        `HOME ${path} is not a folder. Choose one: --home DIR.`,
-        cause,
-      );
-    case "ENOSPC":
-      return unavailable(
-        "home.disk_full",
-        `The disk that holds ${path} is full. Free some space and start again.`,
-        cause,
-      );
-    default:
-      return error;
-  }
 }

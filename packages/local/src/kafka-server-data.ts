@@ -96,7 +96,6 @@ export async function format(folder: string, java: string, classPath: string): P
     join(folder, "format.properties"),
     config.replace("\nlog.dirs=data\n", `\nlog.dirs=${draft}\n`),
   );
-  const clusterId = randomBytes(16).toString("base64url");
   const { code, output } = await runTool(
     java,
     [
@@ -107,7 +106,7 @@ export async function format(folder: string, java: string, classPath: string): P
       "kafka.tools.StorageTool",
       "format",
       "-t",
-      clusterId,
+      newClusterId(),
       "-c",
       "format.properties",
     ],
@@ -121,6 +120,12 @@ export async function format(folder: string, java: string, classPath: string): P
     );
   await rm(data, { recursive: true, force: true });
   await rename(join(folder, draft), data);
+}
+
+/** One in 64 would begin with a dash, which the tool takes for a switch. */
+export function newClusterId(): string {
+  const id = randomBytes(16).toString("base64url");
+  return id.startsWith("-") ? newClusterId() : id;
 }
 
 async function holdsData(data: string): Promise<boolean> {

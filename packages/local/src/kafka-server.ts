@@ -12,6 +12,7 @@ import { unavailable } from "@headrace/kernel";
 import { Admin } from "@platformatic/kafka";
 import { type Child, type ChildExit, settlesWithin, startChild, stopChild } from "./child.ts";
 import { type LogMark, logSince, markLog } from "./child-log.ts";
+import { explainFileError } from "./home-file-error.ts";
 import { lockFolder } from "./home-lock.ts";
 import {
   endOrphan,
@@ -65,7 +66,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaServer> {
     };
   } catch (error) {
     lock.release();
-    throw error;
+    throw explainFileError(error, folder);
   }
 }
 

@@ -13,6 +13,7 @@ import { Client } from "pg";
 import { type Child, type ChildExit, settlesWithin, startChild, stopChild } from "./child.ts";
 import { childrenOf } from "./child-identity.ts";
 import { type LogMark, logSince, markLog } from "./child-log.ts";
+import { explainFileError } from "./home-file-error.ts";
 import { type FolderLock, lockFolder } from "./home-lock.ts";
 import { freePort } from "./ports.ts";
 import { type Binaries, findBinaries } from "./postgres-binaries.ts";
@@ -66,7 +67,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     return server(running, place, options.password);
   } catch (error) {
     releaseAll(locks);
-    throw error;
+    throw explainFileError(error, folder);
   }
 }
 

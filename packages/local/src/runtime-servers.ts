@@ -147,7 +147,7 @@ function withoutPassword(text: string): string {
 async function startBroker(options: ServersOptions) {
   const { home, kafkaBrokers, topics, notice } = options;
   if (kafkaBrokers !== undefined) {
-    await ensureTopics(kafkaBrokers, topics).catch((error: unknown) => {
+    await ensureTopics(kafkaBrokers, topics, EXTERNAL_TIMEOUT_MS).catch((error: unknown) => {
       throw unavailable(
         "kafka.unavailable",
         `Kafka at ${kafkaBrokers.join(", ")} cannot be used: start it, correct KAFKA_BROKERS, or unset that to have a Kafka started.\n${reason(error)}`,
@@ -174,8 +174,18 @@ async function startBroker(options: ServersOptions) {
   }
 }
 
-async function ensureTopics(brokers: readonly string[], topics: readonly Topic[]): Promise<void> {
-  const admin = createAdmin({ brokers, clientId: "headrace-start" });
+/** A broker that does not answer for so long is not there; own ones have answered before. */
+const EXTERNAL_TIMEOUT_MS = 6_000;
+
+async function ensureTopics(
+  brokers: readonly string[],
+  topics: readonly Topic[],
+  timeoutMs?: number,
+): Promise<void> {
+  const admin = createAdmin(
+    { brokers, clientId: "headrace-start" },
+    timeoutMs === undefined ? {} : { timeoutMs },
+  );
   try {
     await Promise.all(
       topics.map(({ name, partitions, configs = {} }) =>

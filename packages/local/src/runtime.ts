@@ -8,7 +8,14 @@
  */
 import { join } from "node:path";
 import { createPool, type Pool } from "@headrace/db";
-import { closePools, config, SCOPES, systemClock, useLogger } from "@headrace/handler";
+import {
+  closePools,
+  config,
+  forgetConfig,
+  SCOPES,
+  systemClock,
+  useLogger,
+} from "@headrace/handler";
 import { createProducer } from "@headrace/kafka";
 import { type AppError, conflict, type Logger, silentLogger } from "@headrace/kernel";
 import { startTraffic } from "@headrace/traffic";
@@ -109,7 +116,9 @@ class Start {
 
   async run(): Promise<Runtime> {
     const { port = 0, portWasNamed = false, fresh = false } = this.#options;
+    forgetConfig();
     if (portWasNamed) await requireFreePort(port);
+    this.#signal.throwIfAborted();
     const home = await openHome(this.#options.home, { fresh });
     this.#ending.add("home", () => home.close());
     await this.#openLog(home);
@@ -177,7 +186,11 @@ class Start {
   #enter({ databaseUrl, brokers }: Servers, issuer: DevelopmentIssuer): void {
     const leave = enterEnvironment({ ownerUrl: databaseUrl, brokers, issuer });
     this.#ending.add("environment", async () => leave());
-    this.#ending.add("pools", () => closePools());
+    this.#ending.add("pools", async () => {
+      await closePools();
+      // The server may end a connection before it has read our good-bye; that is nobody's concern.
+      useLogger(silentLogger);
+    });
   }
 
   async #startTriggers(

@@ -3,7 +3,6 @@
  * a bug and the crash of a server end it in order too.
  */
 import { childrenOf } from "./child-identity.ts";
-import { startRuntime } from "./runtime.ts";
 import { banner } from "./start-banner.ts";
 import { type Environment, parseStartArguments, START_HELP } from "./start-options.ts";
 
@@ -12,6 +11,7 @@ const SAME_SIGNAL_MILLIS = 700;
 /** From the signal to the end of the last process. */
 const END_MILLIS = 9_700;
 const FORCED = 130;
+const PATIENCE_MILLIS = 2_000;
 const PARENT_LOOK_MILLIS = 1_000;
 
 /**
@@ -30,7 +30,10 @@ export async function start(args: readonly string[], env: Environment): Promise<
   const notice = (line: string): void => console.log(`  ${line}`);
   let crash: Error | undefined;
   try {
+    // Loaded here, so that wrong switches, --help and an early Ctrl-C are answered at once.
+    const { startRuntime } = await import("./runtime.ts");
     const runtime = await startRuntime({ ...options, signal: end.signal, notice });
+    end.isStarting = false;
     end.signal.addEventListener("abort", () => void runtime.stop());
     if (!end.signal.aborted) process.stdout.write(banner(runtime));
     else void runtime.stop();
@@ -47,6 +50,8 @@ export async function start(args: readonly string[], env: Environment): Promise<
 class End {
   readonly #controller = new AbortController();
   #begunAt = Number.POSITIVE_INFINITY;
+  /** Until everything answers. */
+  isStarting = true;
   /** A bug that was the reason. */
   failure: Error | undefined;
 
@@ -77,6 +82,8 @@ class End {
   #begin(): boolean {
     if (this.signal.aborted) return false;
     this.#begunAt = performance.now();
+    // A server's start, or Kafka's download, may go on for longer than the end may take.
+    setTimeout(() => this.isStarting && signalChildren("SIGTERM"), PATIENCE_MILLIS).unref();
     setTimeout(
       () => force(`not everything ended within ${END_MILLIS / 1000} s`),
       END_MILLIS,
@@ -89,12 +96,16 @@ class End {
 /** The servers recover at the next start; their data is safe. */
 function force(why: string): never {
   console.error(why);
+  signalChildren("SIGKILL");
+  process.exit(FORCED);
+}
+
+function signalChildren(signal: NodeJS.Signals): void {
   for (const child of childrenOf(process.pid)) {
     try {
-      process.kill(child, "SIGKILL");
+      process.kill(child, signal);
     } catch {
       // it ended by itself
     }
   }
-  process.exit(FORCED);
 }

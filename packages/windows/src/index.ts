@@ -7,4 +7,10 @@ export type { Mergeable } from "./mergeable.ts";
 export { Moments } from "./moments.ts";
 export { Quantiles } from "./quantiles.ts";
 export { Revenue } from "./revenue.ts";
-export { MAX_STATE_BYTES, type WindowFigures, type WindowInput, WindowState } from "./state.ts";
+export {
+  MAX_STATE_BYTES,
+  type WindowFigures,
+  type WindowInput,
+  WindowState,
+  type WindowUsers,
+} from "./state.ts";

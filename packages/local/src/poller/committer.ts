@@ -49,6 +49,7 @@ export class Committer {
     while (this.#again) {
       this.#again = false;
       if (await this.#commit()) continue;
+      clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.nudge(), RETRY_MILLIS);
       return;
     }

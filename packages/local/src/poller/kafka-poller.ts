@@ -58,7 +58,7 @@ export interface KafkaPoller {
 const BACKOFF = { firstMillis: 200, mostMillis: 30_000 };
 const TOPIC_CHECK_MILLIS = 5_000;
 const STOP_TIMEOUT_MILLIS = 5_000;
-/** The last commit of `stop`; a broker that stops too may no longer answer. */
+/** For the last commit, and for what is being set aside; a broker that stops too may not answer. */
 const COMMIT_TIMEOUT_MILLIS = 2_000;
 
 /** Begins at once; waits for the broker and the topic if need be. Throws `trigger.…` for bad options. */
@@ -131,7 +131,7 @@ class Poller implements KafkaPoller {
       this.#logger.warn("invocations outlasted the stop; their records will come again");
     await within(COMMIT_TIMEOUT_MILLIS, this.#committer.close());
     await this.#fetcher.close();
-    await this.#producer?.close();
+    await within(COMMIT_TIMEOUT_MILLIS, this.#producer?.close() ?? Promise.resolve());
     await this.#reading;
   }
 
