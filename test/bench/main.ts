@@ -6,11 +6,12 @@ import { execFileSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import type { Bench } from "./bench.ts";
+import { decode } from "./decode.ts";
 import { freshness } from "./freshness.ts";
 import { ingest } from "./ingest.ts";
 import { reports } from "./reports.ts";
 
-const benches: Readonly<Record<string, Bench>> = { ingest, freshness, reports };
+const benches: Readonly<Record<string, Bench>> = { decode, ingest, freshness, reports };
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -100,6 +100,38 @@ describe("what is no event", () => {
     '{"a":NaN}',
   ])("%j is not JSON", (text) => expect(codeOf(text)).toBe("event.not_json"));
 
+  test.each([
+    "01",
+    "-01",
+    "00",
+    "-",
+    "+1",
+    ".5",
+    "1.",
+    "1.e1",
+    "1e",
+    "1e+",
+    "0x1",
+    "1_0",
+    "1 0",
+    "tru",
+    "nulls",
+    "'a'",
+    '"\n"',
+    '"\\x"',
+    '"\\u12"',
+    '"a',
+    "[1,]",
+    "{,}",
+    "",
+    "\u00a01",
+  ])("%j is not JSON, wherever a value stands", (text) => {
+    const data = [`{"a":${text}}`, `{"a":[1,${text}]}`];
+    for (const field of ["user_id", "value", "amount", "category", "unknown"])
+      expect(codeOf(jsonWith(field, text))).toBe("event.not_json");
+    for (const value of data) expect(codeOf(jsonWith("data", value))).toBe("event.not_json");
+  });
+
   test("bytes that are not UTF-8 are not JSON, wherever they stand", () => {
     const [head = "", tail = ""] = json({ region: "<>" }).split("<>");
     for (const bytes of [
@@ -133,6 +165,7 @@ describe("text that PostgreSQL cannot hold", () => {
     "\\udfff",
     "\\ude00\\ud83d",
     "\\ud83dx",
+    "\\ud83dx\\ude00",
     "\\ud83d\\u0041",
     "\\uD83D\\uD83D\\uDE00",
   ])("%s is refused in fields, in data, in unknown fields and in names", (bad) => {

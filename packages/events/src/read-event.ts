@@ -33,8 +33,7 @@ export function readEvent(
 
   const [first, ...others] = [
     ...textFaults(text, members),
-    ...(parsed.success ? [] : fieldFaults(parsed.error.issues)),
-    ...(data.fault === undefined ? [] : [fieldRefusal("data", data.fault)]),
+    ...fieldFaults(parsed.error?.issues ?? [], data.fault),
     ...timeFaults(value.event_time, limits),
   ];
   if (first !== undefined) return [first, ...others];
@@ -70,12 +69,17 @@ function textFaults(text: string, members: readonly Member[]): Refusal[] {
   return [{ code: "event.text", message, path: known === undefined ? "" : `/${known}` }];
 }
 
-function fieldFaults(issues: readonly { path: PropertyKey[]; message: string }[]): Refusal[] {
+function fieldFaults(
+  issues: readonly { path: PropertyKey[]; message: string }[],
+  dataFault: string | undefined,
+): Refusal[] {
   const faults = new Map<string, Refusal>();
   for (const { path, message } of issues) {
     const field = String(path[0]);
     if (!faults.has(field)) faults.set(field, fieldRefusal(field, message));
   }
+  if (dataFault !== undefined && !faults.has("data"))
+    faults.set("data", fieldRefusal("data", dataFault));
   return [...faults.values()];
 }
 
