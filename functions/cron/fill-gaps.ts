@@ -13,8 +13,10 @@ import {
   cronHandler,
   incomingRecord,
   kafkaConfig,
+  loggable,
 } from "@headrace/handler";
 import { type RangePart, readRange } from "@headrace/kafka";
+import { AppError } from "@headrace/kernel";
 
 /** Records per transaction, as in an ordinary batch. */
 const BATCH = 5000;
@@ -24,29 +26,46 @@ export const cron: Cron = {
 
   async run(context) {
     for (const gap of await listOpenGaps(context.pool)) {
-      const { topic, partition, next_offset, to_offset } = gap;
-      const kafka = kafkaConfig("fill-gaps");
-      for await (const part of readRange(kafka, topic, partition, next_offset, to_offset)) {
-        if (context.signal.aborted) return;
-        await settle(context, gap, part);
+      if (context.signal.aborted) return;
+      try {
+        await fill(context, gap);
+      } catch (error) {
+        if (error instanceof AppError && error.code === "lease.lost") throw error;
+        // Other topics and partitions must not wait for one that cannot be read.
+        const { topic, partition } = gap;
+        context.log.error("a gap could not be filled and is tried again", {
+          topic,
+          partition,
+          error: loggable(error),
+        });
       }
     }
   },
 };
 
-async function settle({ pool, log }: CronContext, gap: Gap, part: RangePart): Promise<void> {
+async function fill(context: CronContext, gap: Gap): Promise<void> {
+  const { topic, partition, next_offset, to_offset } = gap;
+  const kafka = kafkaConfig("fill-gaps");
+  for await (const part of readRange(kafka, topic, partition, next_offset, to_offset)) {
+    if (context.signal.aborted) return;
+    await settle(context, gap, part);
+  }
+}
+
+async function settle(context: CronContext, gap: Gap, part: RangePart): Promise<void> {
+  const { pool, lease, log } = context;
   const { topic, partition, gap_id: gapId } = gap;
   if (part.kind !== "records") {
-    const count = part.to - part.from;
-    const [lost, empty] = part.kind === "empty" ? [0, count] : [count, 0];
-    await settleWithoutRecords(pool, gap, {
-      gapId,
-      nextOffset: part.to,
-      lost,
-      empty,
-      watermarkMicros: null,
-    });
-    if (lost > 0) log.error("records were lost: Kafka no longer has them", { topic, ...part });
+    const kind = part.kind === "empty" ? "empty" : "lost";
+    const settled = await settleWithoutRecords(pool, lease, gap, kind, part.to);
+    if (kind === "lost" && settled > 0)
+      log.error("records were lost: Kafka no longer has them", {
+        topic,
+        partition,
+        fromOffset: part.from,
+        toOffset: part.to,
+        lost: settled,
+      });
     return;
   }
   for (let from = 0; from < part.records.length; from += BATCH) {

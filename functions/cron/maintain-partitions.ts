@@ -3,7 +3,7 @@
  *
  * Ingest makes a missing partition by itself, so this only keeps that off its path.
  */
-import { expireDeadLetterBytes, expireWindows, makePartitionsAhead } from "@headrace/db";
+import { expireDeadLetterBytes, expireWindows, makePartitionsAhead, repeated } from "@headrace/db";
 import { type Cron, cronHandler } from "@headrace/handler";
 
 /** Rows per transaction. */
@@ -15,7 +15,7 @@ export const cron: Cron = {
   async run({ pool, lease, signal }) {
     await makePartitionsAhead(pool);
     for (const expire of [expireWindows, expireDeadLetterBytes]) {
-      while (!signal.aborted && (await expire(pool, lease, SLICE)) > 0);
+      while (!signal.aborted && (await repeated(() => expire(pool, lease, SLICE))) > 0);
     }
   },
 };

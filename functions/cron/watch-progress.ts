@@ -2,7 +2,7 @@
  * Every ten seconds: reads where each partition's log ends, which tells what is unread and which
  * partitions are idle, and so how far the overall watermark may rise.
  */
-import { listKnownTopics, recordEnds } from "@headrace/db";
+import { listKnownTopics, readClock, recordEnds } from "@headrace/db";
 import { type Cron, config, cronHandler, kafkaConfig } from "@headrace/handler";
 import { type Admin, createAdmin, type PartitionOffsets } from "@headrace/kafka";
 import { AppError } from "@headrace/kernel";
@@ -14,8 +14,9 @@ export const cron: Cron = {
     const topics = [...new Set([config().eventsTopic, ...(await listKnownTopics(pool))])];
     const admin = createAdmin(kafkaConfig("watch-progress"));
     try {
+      const readAt = await readClock(pool);
       const ranges = await Promise.all(topics.map((topic) => rangesOf(admin, topic)));
-      await recordEnds(pool, topics, ranges.flat());
+      await recordEnds(pool, topics, ranges.flat(), readAt);
     } finally {
       await admin.close();
     }

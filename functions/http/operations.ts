@@ -29,7 +29,7 @@ const HOUR = 3_600_000_000;
 const DAY = 24 * HOUR;
 /** Who asks for health wants to know at once. */
 const HEALTH_TIMEOUT_MS = 2_000;
-const SEND_TIMEOUT_MS = 10_000;
+const SEND_TIMEOUT_MS = 5_000;
 
 const Code = z.string().regex(/^[a-z_]+\.[a-z0-9_]+$/, "must be a code such as event.not_json");
 const Topic = z.string().regex(/^[A-Za-z0-9._-]{1,249}$/, "must be the name of a topic");
@@ -84,9 +84,12 @@ const ReplayAnswer = z.strictObject({
 });
 
 export const routes = {
-  "GET /health": route({ scope: "public", pool: "reports", answer: HealthAnswer }, ({ sql }) =>
-    withinTime(readHealth(sql, metadata.version)),
-  ),
+  "GET /health": route({ scope: "public", pool: "reports", answer: HealthAnswer }, ({ sql }) => {
+    checking ??= withinTime(readHealth(sql, metadata.version)).finally(() => {
+      checking = undefined;
+    });
+    return checking;
+  }),
 
   "GET /v1/progress": route(
     { scope: "reports:read", pool: "reports", answer: ProgressAnswer },
@@ -143,6 +146,9 @@ export const routes = {
 };
 
 export const handler = httpHandler(routes);
+
+/** Shared by all who ask at once: strangers may, and must not fill the pool. */
+let checking: Promise<HealthAnswer> | undefined;
 
 let producer: Producer | undefined;
 

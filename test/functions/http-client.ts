@@ -3,7 +3,7 @@
  * format 2.0 and tokens that are signed by an issuer it believes.
  */
 import { forgetConfig, type HttpHandler, type Scope } from "@headrace/handler";
-import { developmentIssuer, generateSigningKey } from "@headrace/local";
+import { type DevelopmentIssuer, developmentIssuer, generateSigningKey } from "@headrace/local";
 
 export interface AskOptions {
   /** Undefined: one with every scope of `httpClient`; null: none. */
@@ -25,6 +25,17 @@ export interface HttpClient {
   post(target: string, body: unknown, options?: AskOptions): Promise<Answer>;
   ask(method: string, target: string, options?: AskOptions): Promise<Answer>;
   token(...scopes: readonly Scope[]): Promise<string>;
+  expiredToken(...scopes: readonly Scope[]): Promise<string>;
+}
+
+/** One for all clients of a test file: handlers read whom to believe once. */
+let issuing: Promise<DevelopmentIssuer> | undefined;
+
+async function makeIssuer(): Promise<DevelopmentIssuer> {
+  const issuer = developmentIssuer(await generateSigningKey());
+  Object.assign(process.env, issuer.environment);
+  forgetConfig();
+  return issuer;
 }
 
 /** Sets the environment that makes `handler` believe its tokens. `routes` are the handler's. */
@@ -32,9 +43,8 @@ export async function httpClient(
   { handler, routes }: { readonly handler: HttpHandler; readonly routes: object },
   scopes: readonly Scope[],
 ): Promise<HttpClient> {
-  const issuer = developmentIssuer(await generateSigningKey());
-  Object.assign(process.env, issuer.environment);
-  forgetConfig();
+  issuing ??= makeIssuer();
+  const issuer = await issuing;
   const standard = await issuer.issue({ scopes });
   const ask = async (method: string, target: string, options: AskOptions = {}): Promise<Answer> => {
     const [path = "", query = ""] = target.split("?", 2);
@@ -62,6 +72,7 @@ export async function httpClient(
     get: (target, options) => ask("GET", target, options),
     post: (target, body, options) => ask("POST", target, { ...options, body }),
     token: (...wanted) => issuer.issue({ scopes: wanted }),
+    expiredToken: (...wanted) => issuer.issue({ scopes: wanted, expiresInSeconds: -60 }),
   };
 }
 

@@ -94,6 +94,33 @@ create function tx_horizon() returns bigint
   stable
 return current_epoch() * 17592186044416 + pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 
+-- Puts an epoch into every column default `tx`. Also called after migrations: the tables that a
+-- release adds begin with epoch 0.
+create function set_tx_defaults(epoch integer) returns void
+  language plpgsql
+  set search_path = public, pg_temp
+as $$
+declare
+  owning text;
+begin
+  for owning in
+    select attrelid::regclass::text
+      from pg_attribute
+      join pg_class on pg_class.oid = attrelid
+      where attname = 'tx'
+        and relkind in ('r', 'p')
+        and not relispartition
+        and relnamespace = 'public'::regnamespace
+        and atthasdef
+      order by 1
+  loop
+    execute format(
+      'alter table %s alter column tx set default (pg_current_xact_id()::text::bigint + %s)',
+      owning, epoch * 17592186044416);
+  end loop;
+end
+$$;
+
 -- Raises the epoch in every column default `tx` when this is not the server that the last epoch was
 -- made on, or when its transaction ids lie behind a stored cursor. Called by every new connection
 -- before its first write; costs one read where nothing changed. Returns the epoch in force, negative
@@ -106,7 +133,6 @@ as $$
 declare
   here bigint := (select system_identifier from pg_control_system());
   known record;
-  owning text;
 begin
   select e.epoch, e.system_identifier = here and
          (select coalesce(max(tx_cursor), 0) from leases)
@@ -125,25 +151,12 @@ begin
   end if;
   insert into epochs (epoch, system_identifier)
   values (known.epoch + 1, here);
-  for owning in
-    select attrelid::regclass::text
-      from pg_attribute
-      join pg_class on pg_class.oid = attrelid
-      where attname = 'tx'
-        and relkind in ('r', 'p')
-        and not relispartition
-        and relnamespace = 'public'::regnamespace
-        and atthasdef
-      order by 1
-  loop
-    execute format(
-      'alter table %s alter column tx set default (pg_current_xact_id()::text::bigint + %s)',
-      owning, (known.epoch + 1) * 17592186044416);
-  end loop;
+  perform set_tx_defaults(known.epoch + 1);
   return -(known.epoch + 1);
 end
 $$;
 
+revoke all on function set_tx_defaults(integer) from public;
 revoke all on function ensure_epoch() from public;
 grant execute on function ensure_epoch() to headrace_worker, headrace_orders;
 grant select on epochs, clock, settings, leases to headrace_worker, headrace_orders, headrace_reports;

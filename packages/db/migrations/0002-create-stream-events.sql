@@ -98,7 +98,13 @@ begin
     name := 'stream_events_' || to_char(week, 'YYYYMMDD');
     continue when to_regclass(name) is not null;
     perform pg_advisory_xact_lock(hashtextextended('headrace.partitions', 0));
-    continue when to_regclass(name) is not null;
+    -- Not to_regclass: it remembers that there was none, and an advisory lock does not make it forget.
+    continue when exists (
+      select
+      from pg_class
+      where relname = name
+        and relnamespace = 'public'::regnamespace
+    );
     execute format('create table %I (like stream_events including all)', name);
     execute format(
       'alter table stream_events attach partition %I for values from (%L) to (%L)',

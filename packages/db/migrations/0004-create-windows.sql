@@ -65,6 +65,13 @@ grant select on open_windows, realtime_aggregates to headrace_worker, headrace_o
 grant insert, delete on open_windows to headrace_worker;
 grant insert, update, delete on realtime_aggregates to headrace_worker;
 
+-- What leaves the range of a double is null: one absurd value must not make a view fail.
+create function double_or_null(exact numeric) returns double precision
+  language sql
+  immutable
+  parallel safe
+return case when abs(exact) <= 1.7976931348623157e308 then exact::double precision end;
+
 -- 10 s windows as a SQL tool sees them: finished rows as they stand; those with open states worked
 -- out from raw events, exactly.
 create view v_realtime_windows
@@ -127,17 +134,17 @@ as
       select
         count(*) as event_count,
         count(value) as value_count,
-        sum(value) as value_sum,
-        avg(value) as value_mean,
+        double_or_null(sum(value::numeric)) as value_sum,
+        double_or_null(avg(value::numeric)) as value_mean,
         min(value) as value_min,
         max(value) as value_max,
-        stddev_samp(value) as value_stddev,
+        double_or_null(stddev_samp(value::numeric)) as value_stddev,
         (array_agg(value order by value) filter (where value is not null))[1 + floor(0.5 * (count(value) - 1))::integer] as value_p50,
         (array_agg(value order by value) filter (where value is not null))[1 + floor(0.95 * (count(value) - 1))::integer] as value_p95,
         (array_agg(value order by value) filter (where value is not null))[1 + floor(0.99 * (count(value) - 1))::integer] as value_p99,
         count(distinct user_id) as distinct_users,
         coalesce(sum(amount_cents), 0)::numeric(20, 2) / 100 as revenue,
-        avg(duration) as duration_mean,
+        double_or_null(avg(duration::numeric)) as duration_mean,
         count(*) filter (where late_class > 0) as late
       from stream_events
       where event_time >= open_keys.window_start
@@ -172,7 +179,7 @@ as
     count(distinct user_id) as unique_users,
     (coalesce(sum(amount_cents) filter (where event_type = 'purchase'), 0) / 100.0)::numeric(20, 2) as revenue,
     count(*) filter (where event_type = 'purchase') as purchases,
-    avg(duration) filter (where event_type = 'page_view') as mean_session_duration
+    double_or_null(avg(duration::numeric) filter (where event_type = 'page_view')) as mean_session_duration
   from (select date_trunc('minute', now()) - interval '1 minute' as start) as minute
   left join stream_events
     on event_time >= minute.start

@@ -2,6 +2,7 @@
  * Table `stream_gaps`: offsets that were skipped when a batch began above the partition's next one.
  * A cron reads them again from Kafka (`fill-gaps`); a late delivery may fill some by itself.
  */
+import { type Lease, requireLease } from "./leases.ts";
 import { instantText, inTransaction, type Pool, type Sql } from "./sql.ts";
 
 /** An open gap: offsets from `next_offset` up to, not with, `to_offset` are missing. */
@@ -81,15 +82,45 @@ export async function advanceGap(sql: Sql, advance: GapAdvance): Promise<void> {
   );
 }
 
-/** Settles offsets that bring no record: Kafka no longer has them, or they never held one. */
-export function settleWithoutRecords(pool: Pool, gap: Gap, advance: GapAdvance): Promise<void> {
+/**
+ * Settles offsets up to, not with, `upTo` that bring no record: Kafka no longer has them (`lost`),
+ * or they never held one (`empty`). Counts those that were still open, and returns how many.
+ */
+export function settleWithoutRecords(
+  pool: Pool,
+  lease: Lease,
+  gap: Gap,
+  kind: "lost" | "empty",
+  upTo: number,
+): Promise<number> {
   return inTransaction(pool, "read committed", async (client) => {
+    await requireLease(client, lease);
     // The lock that a batch of this partition takes: a gap is never filled and settled at once.
     await client.query(
       "select from stream_progress where topic = $1 and partition = $2 for update",
       [gap.topic, gap.partition],
     );
-    await advanceGap(client, advance);
+    // A late delivery may have filled, or split, the gap since it was listed.
+    const { rows } = await client.query<{ settled: number }>(
+      `update stream_gaps
+       set next_offset = least($2, stream_gaps.to_offset),
+           lost        = lost + case when $3 = 'lost' then settled else 0 end,
+           empty       = empty + case when $3 = 'empty' then settled else 0 end,
+           closed_at   = case when $2 >= stream_gaps.to_offset then clock_timestamp() end
+       from (
+         select
+           gap_id,
+           least($2, to_offset) - next_offset as settled
+         from stream_gaps
+         where gap_id = $1
+       ) as open
+       where stream_gaps.gap_id = open.gap_id
+         and closed_at is null
+         and settled > 0
+       returning settled`,
+      [gap.gap_id, upTo, kind],
+    );
+    return rows[0]?.settled ?? 0;
   });
 }
 

@@ -178,16 +178,21 @@ async function applySettings(pool: Pool, settings: RetentionSettings): Promise<v
 
 /** The commonest mistakes with a database's address, said so that they can be put right. */
 function explained(error: unknown, ownerUrl: string): unknown {
-  if (error instanceof AppError || !(error instanceof Error) || !("code" in error)) return error;
+  if (error instanceof AppError || !(error instanceof Error)) return error;
   const { host, pathname, username } = new URL(ownerUrl);
+  const silent = `the server at ${host} does not answer: start it, or correct DATABASE_URL`;
   const remedy: Record<string, string> = {
     ECONNREFUSED: `nothing listens at ${host}: start the server, or correct DATABASE_URL`,
     ENOTFOUND: `the host of ${host} is not known: correct DATABASE_URL`,
+    ETIMEDOUT: silent,
+    EHOSTUNREACH: silent,
     "28P01": `the server at ${host} refuses the password of ${username}: correct DATABASE_URL`,
     "28000": `the server at ${host} does not let ${username} in: correct DATABASE_URL or its pg_hba.conf`,
     "3D000": `the server at ${host} has no database ${pathname.slice(1)}: create it, or correct DATABASE_URL`,
     "42501": `${username} may not do this: DATABASE_URL must name a role that may create roles and owns the database (${error.message})`,
   };
-  const text = remedy[String(error.code)];
+  // The driver's own limit comes without a code.
+  const isSilent = error.message.includes("connection timeout");
+  const text = isSilent ? silent : "code" in error ? remedy[String(error.code)] : undefined;
   return text === undefined ? error : unavailable("database.unavailable", text, { cause: error });
 }

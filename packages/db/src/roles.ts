@@ -71,11 +71,11 @@ export function roleUrl(ownerUrl: string, role: Role): string {
 }
 
 /**
- * Makes the roles where they are missing and sets their limits. Safe to repeat and to run twice at
- * once: the roles are shared by all databases of the server.
+ * Makes the roles where they are missing and sets their limits, in the caller's transaction. Safe to
+ * repeat. The roles are shared by all databases of the server and no lock reaches over them: where
+ * another database's owner does the same at this moment it fails and is to be repeated.
  */
 export async function provisionRoles(owner: Sql, ownerUrl: string): Promise<void> {
-  await owner.query("select pg_advisory_xact_lock(hashtextextended('headrace.roles', 0))");
   const { rows } = await owner.query<{ rolname: string }>(
     "select rolname from pg_roles where rolname = any ($1)",
     [ROLES],
@@ -91,4 +91,17 @@ export async function provisionRoles(owner: Sql, ownerUrl: string): Promise<void
       await owner.query(`alter role ${role} set ${name} = '${value}'`);
     }
   }
+}
+
+/** Every role may make temporary tables, which no limit bounds, unless that is taken away. */
+export async function forbidTemporaryTables(owner: Sql): Promise<void> {
+  await owner.query(
+    `do $$
+     begin
+       if has_database_privilege('public', current_database(), 'temporary') then
+         execute format('revoke temporary on database %I from public', current_database());
+       end if;
+     end
+     $$`,
+  );
 }

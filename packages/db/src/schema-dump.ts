@@ -9,15 +9,15 @@ import type { Sql } from "./sql.ts";
 /** Ends with a line break. */
 export async function dumpSchema(sql: Sql): Promise<string> {
   const parts = [
-    await tables(sql),
-    await lines(sql, INDEXES),
-    await lines(sql, VIEWS),
-    await lines(sql, FUNCTIONS),
-    await lines(sql, COMMENTS),
-    await lines(sql, GRANTS),
+    ...(await tables(sql)),
+    (await lines(sql, INDEXES)).join("\n"),
+    ...(await lines(sql, VIEWS)),
+    ...(await lines(sql, FUNCTIONS)),
+    (await lines(sql, COMMENTS)).join("\n"),
+    (await lines(sql, GRANTS)).join("\n"),
   ];
   const head = "-- Made by `npm run schema:dump` from a migrated database; not to be edited.";
-  return `${[head, ...parts.flat()].join("\n\n")}\n`;
+  return `${[head, ...parts].join("\n\n")}\n`;
 }
 
 async function lines(sql: Sql, text: string): Promise<string[]> {
@@ -63,10 +63,13 @@ const TABLES = `
     (
       select array_agg(
         attname || ' ' || format_type(atttypid, atttypmod)
+          || case
+               when attstorage = typstorage then ''
+               else ' storage ' || case attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end
+             end
           || case attidentity when 'a' then ' generated always as identity' else '' end
           || case when attnotnull then ' not null' else '' end
           || coalesce(' default ' || pg_get_expr(adbin, adrelid), '')
-          || case when attstorage <> typstorage then ' storage ' || attstorage::text else '' end
         order by attnum
       )
       from pg_attribute
@@ -135,11 +138,12 @@ const COMMENTS = `
   order by relname collate "C", objsubid`;
 
 const GRANTS = `
-  select line
+  select
+    'grant ' || what || ' to ' || string_agg(grantee, ', ' order by grantee collate "C") || ';' as line
   from (
     select
-      'grant ' || string_agg(lower(privilege_type), ', ' order by privilege_type) || ' on ' || relname
-        || ' to ' || grantee::regrole || ';' as line
+      string_agg(lower(privilege_type), ', ' order by privilege_type) || ' on ' || relname as what,
+      grantee::regrole::text as grantee
     from pg_class
     cross join lateral aclexplode(relacl)
     where relkind in ('r', 'p', 'v')
@@ -148,11 +152,12 @@ const GRANTS = `
     group by relname, grantee
     union all
     select
-      'grant execute on function ' || pg_proc.oid::regprocedure || ' to '
-        || case when grantee = 0 then 'public' else grantee::regrole::text end || ';'
+      'execute on function ' || pg_proc.oid::regprocedure,
+      case when grantee = 0 then 'public' else grantee::regrole::text end
     from pg_proc
     cross join lateral aclexplode(coalesce(proacl, acldefault('f', proowner)))
     where pronamespace = 'public'::regnamespace
       and grantee <> proowner
   ) as grants
-  order by line collate "C"`;
+  group by what
+  order by split_part(what, ' on ', 2) collate "C", what collate "C"`;

@@ -1,5 +1,5 @@
 /** Table `stream_ends`: where each partition's log begins and ends, as the cron last read it. */
-import type { Sql } from "./sql.ts";
+import { instantText, type Sql } from "./sql.ts";
 
 export interface LogRange {
   readonly topic: string;
@@ -17,14 +17,23 @@ export async function listKnownTopics(sql: Sql): Promise<string[]> {
   return rows.map(({ topic }) => topic);
 }
 
+/** The database's clock, µs: to be read before Kafka is asked, for `recordEnds`. */
+export async function readClock(sql: Sql): Promise<number> {
+  const { rows } = await sql.query<{ now: number }>("select clock_timestamp() as now");
+  return rows[0]?.now ?? 0;
+}
+
 /**
- * Stores what was just read of `topics`. Partitions of theirs that were not found, of a topic that
- * is gone or was made again with fewer, are stored as empty: they hold nothing unread.
+ * Stores what was read of `topics`, begun at `readAtMicros` by the database's clock. A later time
+ * would lie: what was committed while Kafka answered would seem to lie behind the end of its log,
+ * as in a topic that was made again. Partitions of theirs that were not found, of a topic that is
+ * gone or was made again with fewer, are stored as empty: they hold nothing unread.
  */
 export async function recordEnds(
   sql: Sql,
   topics: readonly string[],
   ranges: readonly LogRange[],
+  readAtMicros: number,
 ): Promise<void> {
   await sql.query(
     `insert into stream_ends (topic, partition, begin_offset, end_offset, read_at)
@@ -33,7 +42,7 @@ export async function recordEnds(
        partition,
        coalesce(found.begin_offset, 0),
        coalesce(found.end_offset, 0),
-       clock_timestamp()
+       $6::timestamptz
      from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[])
        as found (topic, partition, begin_offset, end_offset)
      full join (
@@ -56,6 +65,7 @@ export async function recordEnds(
       ranges.map(({ partition }) => partition),
       ranges.map(({ begin }) => begin),
       ranges.map(({ end }) => end),
+      instantText(readAtMicros),
     ],
   );
 }

@@ -10,7 +10,7 @@ import { type Lease, type Pool, releaseLease, takeLease } from "@headrace/db";
 import type { Logger } from "@headrace/kernel";
 import middy from "@middy/core";
 import type { InvocationContext } from "./http-event.ts";
-import { logger } from "./log.ts";
+import { loggable, logger } from "./log.ts";
 import { pool } from "./pools.ts";
 
 export interface CronContext {
@@ -59,8 +59,15 @@ export function cronHandler(cron: Cron, options: CronOptions = {}): CronHandler 
       await cron.run({ pool: database, lease, log, signal });
       return { ran: true };
     } finally {
-      await releaseLease(database, lease);
+      await giveBack(database, lease, log);
     }
   };
   return middy<unknown, CronResult>().handler(respond as never) as never;
+}
+
+/** Never throws: it would hide what the run itself threw, and a lease ends by itself. */
+export async function giveBack(database: Pool, lease: Lease, log: Logger): Promise<void> {
+  await releaseLease(database, lease).catch((error: unknown) => {
+    log.warn("a lease could not be given back; it ends by itself", { error: loggable(error) });
+  });
 }

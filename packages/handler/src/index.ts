@@ -11,7 +11,8 @@ export {
   readConfig,
 } from "./config.ts";
 export { type AuthConfig, DEVELOPMENT_ISSUER } from "./config-auth.ts";
-export * from "./cron-handler.ts";
+export type { Cron, CronContext, CronHandler, CronOptions, CronResult } from "./cron-handler.ts";
+export { cronHandler } from "./cron-handler.ts";
 export { type CursorQuery, decodeCursor, encodeCursor } from "./cursor.ts";
 export { optionsResult, problemResult } from "./http-answer.ts";
 export type { HttpEvent, HttpHandler, HttpResult, InvocationContext } from "./http-event.ts";

@@ -8,18 +8,16 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  awaitLease,
-  hasWaiter,
-  type Lease,
-  type Pool,
-  releaseLease,
-  renewLease,
-  takeLease,
-} from "@headrace/db";
+import { awaitLease, hasWaiter, type Lease, type Pool, renewLease, takeLease } from "@headrace/db";
 import { AppError, type Logger } from "@headrace/kernel";
 import middy from "@middy/core";
-import type { Cron, CronHandler, CronOptions, CronResult } from "./cron-handler.ts";
+import {
+  type Cron,
+  type CronHandler,
+  type CronOptions,
+  type CronResult,
+  giveBack,
+} from "./cron-handler.ts";
 import type { InvocationContext } from "./http-event.ts";
 import { loggable, logger } from "./log.ts";
 import { pool } from "./pools.ts";
@@ -35,7 +33,10 @@ const MAX_MILLIS = 150_000;
 const END_EARLY_MILLIS = 5_000;
 /** How soon a waiter, or the end of the function's time, is noticed. */
 const LOOK_MILLIS = 500;
+/** The next invocation waits for as long after a holder was killed. */
 const PULSE_LEASE_SECONDS = 10;
+/** Twice may fail before the lease ends. */
+const RENEW_MILLIS = 3_000;
 /** A cron's lease outlives its slowest slice; a runner that was killed blocks the next for as long. */
 const CRON_LEASE_SECONDS = 15;
 
@@ -50,11 +51,11 @@ export function pulseHandler(crons: readonly PacedCron[], options: CronOptions =
       keepRunning(cron, database, log.with({ cron: cron.name }), ending.signal),
     );
     try {
-      await watch(database, lease, context);
+      await watch(database, lease, context, log);
     } finally {
       ending.abort();
       await Promise.all(running);
-      await releaseLease(database, lease);
+      await giveBack(database, lease, log);
     }
     return { ran: true };
   };
@@ -73,13 +74,29 @@ async function takeOver(database: Pool, context: InvocationContext): Promise<Lea
   }
 }
 
-/** Returns when the crons have to end. */
-async function watch(database: Pool, lease: Lease, context: InvocationContext): Promise<void> {
+/**
+ * Returns when the crons have to end. A database that does not answer for a while is no reason to:
+ * until the scheduler's next step nobody else would run them when it answers again.
+ */
+async function watch(
+  database: Pool,
+  lease: Lease,
+  context: InvocationContext,
+  log: Logger,
+): Promise<void> {
   const endsAt = performance.now() + MAX_MILLIS;
+  let renewedAt = performance.now();
   while (performance.now() < endsAt) {
     if (context.getRemainingTimeInMillis() < END_EARLY_MILLIS) return;
-    if (await hasWaiter(database, lease)) return;
-    if (!(await renewLease(database, lease))) return;
+    try {
+      if (await hasWaiter(database, lease)) return;
+      if (performance.now() - renewedAt > RENEW_MILLIS) {
+        if (!(await renewLease(database, lease))) return;
+        renewedAt = performance.now();
+      }
+    } catch (error) {
+      log.warn("the pulse's lease could not be looked at", { error: loggable(error) });
+    }
     await sleep(LOOK_MILLIS);
   }
 }
@@ -103,9 +120,7 @@ async function keepRunning(
     const restMillis = cron.every * 1000 - (performance.now() - startedAt);
     await sleep(Math.max(0, restMillis), undefined, { signal }).catch(() => {});
   }
-  await holder.release().catch((error: unknown) => {
-    log.warn("a lease could not be given back; it ends by itself", { error: loggable(error) });
-  });
+  await holder.release(log);
 }
 
 /** Keeps a cron's lease from run to run, so that an idle cron writes next to nothing. */
@@ -140,7 +155,7 @@ class LeaseHolder {
     if (error instanceof AppError && error.code === "lease.lost") this.#lease = undefined;
   }
 
-  async release(): Promise<void> {
-    if (this.#lease !== undefined) await releaseLease(this.#database, this.#lease);
+  async release(log: Logger): Promise<void> {
+    if (this.#lease !== undefined) await giveBack(this.#database, this.#lease, log);
   }
 }

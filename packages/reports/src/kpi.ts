@@ -8,9 +8,10 @@
  */
 import { instantText, rawStatesByType, type Sql } from "@headrace/db";
 import { formatCents, invalid } from "@headrace/kernel";
-import { coverRange, type WindowRun, WindowState, windowStart } from "@headrace/windows";
+import { coverRange, Distinct, type WindowRun, WindowState, windowStart } from "@headrace/windows";
 import { z } from "zod";
 import { Count, Figure, InstantText, instantOf, Money } from "./answer.ts";
+import { unpackStates } from "./packed-states.ts";
 import type { ReportSql } from "./report-sql.ts";
 
 export const KpiFigures = z.strictObject({
@@ -64,69 +65,76 @@ interface Part {
   readonly isPastRetention: boolean;
   /** Whether raw events of it may be gone. */
   readonly isPastRaw: boolean;
-  readonly states: TypedState[];
+  readonly states: StoredStates[];
 }
 
-interface TypedState {
+/** All states of a type in a run, finished or open. */
+interface StoredStates {
   readonly eventType: string;
-  /** null: past its retention. */
-  readonly state: WindowState | null;
+  readonly states: Iterable<Buffer>;
+  /** Whether one is missing because it is past its retention. */
+  readonly isPartial: boolean;
 }
 
 const isWhole = ({ isPastRetention, states }: Part): boolean =>
-  !isPastRetention && states.every(({ state }) => state !== null);
+  !isPastRetention && !states.some(({ isPartial }) => isPartial);
 
+/** Raw events in the place of what is not there; they hold what is open too. */
 async function withRaw(sql: Sql, parts: readonly Part[]): Promise<readonly Part[]> {
   const whole: Part[] = [];
-  for (const part of parts) {
-    if (isWhole(part)) {
-      whole.push(part);
-      continue;
-    }
-    const { from, to } = part.run;
-    if (part.isPastRaw) {
-      const message = `neither windows nor events from ${instantOf(from)} on are kept any more`;
-      throw invalid("report.expired", message, { faults: [{ path: "/at", message }] });
-    }
-    const raw = await rawStatesByType(sql, from, to);
-    whole.push({
-      ...part,
-      states: [...raw].map(([eventType, state]) => ({ eventType, state })),
-    });
-  }
+  for (const part of parts) whole.push(isWhole(part) ? part : await fromRaw(sql, part));
   return whole;
 }
 
-function kpiOf(
-  { from, to }: { readonly from: number; readonly to: number },
-  parts: readonly Part[],
-): KpiFigures {
-  const all = WindowState.empty();
+async function fromRaw(sql: Sql, part: Part): Promise<Part> {
+  const { from, to } = part.run;
+  if (part.isPastRaw) {
+    const message = `neither windows nor events from ${instantOf(from)} on are kept any more`;
+    throw invalid("report.expired", message, { faults: [{ path: "/at", message }] });
+  }
+  const raw = await rawStatesByType(sql, from, to);
+  const states = [...raw].map(([eventType, state]) => ({
+    eventType,
+    states: [state.encode()],
+    isPartial: false,
+  }));
+  return { ...part, states };
+}
+
+interface Stretch {
+  readonly from: number;
+  readonly to: number;
+}
+
+function kpiOf({ from, to }: Stretch, parts: readonly Part[]): KpiFigures {
+  let events = 0;
+  const users = new Distinct();
   const purchases = WindowState.empty();
   const pageViews = WindowState.empty();
-  for (const { run, states } of parts) {
-    if (run.from < from || run.to > to) continue;
-    for (const { eventType, state } of states) {
-      if (state === null) continue;
-      all.merge(state);
-      if (eventType === "purchase") purchases.merge(state);
-      else if (eventType === "page_view") pageViews.merge(state);
+  const found = parts.filter(({ run }) => run.from >= from && run.to <= to);
+  for (const { eventType, states } of found.flatMap((part) => part.states)) {
+    for (const bytes of states) {
+      const counted = WindowState.decodeUsers(bytes);
+      events += counted.eventCount;
+      users.merge(counted.users);
+      if (eventType === "purchase") purchases.merge(WindowState.decode(bytes));
+      else if (eventType === "page_view") pageViews.merge(WindowState.decode(bytes));
     }
   }
-  const total = all.figures();
   const bought = purchases.figures();
   return {
     from: instantOf(from),
     to: instantOf(to),
-    events: total.eventCount,
-    unique_users: total.distinctUsers,
+    events,
+    // An estimate may exceed the number of events; the truth cannot.
+    unique_users: Math.min(users.count(), events),
     revenue: formatCents(bought.revenueCents),
     purchases: bought.eventCount,
     mean_session_duration: pageViews.figures().durationMean,
   };
 }
 
-/** First each run by itself, then what was found for it. */
+/** One row for each run by itself, before those of what was found for it. */
 interface Row extends Record<string, unknown> {
   /** Place of the run in the list, from 1. */
   readonly run: number;
@@ -134,7 +142,9 @@ interface Row extends Record<string, unknown> {
   readonly is_past_raw: boolean | null;
   /** null where the row tells of the run itself. */
   readonly event_type: string | null;
-  readonly state: Buffer | null;
+  /** Packed; null where each is past its retention. */
+  readonly states: Buffer | null;
+  readonly is_partial: boolean | null;
 }
 
 async function readParts(sql: Sql, runs: readonly WindowRun[]): Promise<readonly Part[]> {
@@ -147,24 +157,26 @@ async function readParts(sql: Sql, runs: readonly WindowRun[]): Promise<readonly
       runs.map(({ to }) => instantText(to)),
     ],
   });
-  const terms = rows.filter((row) => row.event_type === null);
-  return runs.map((run, index) => {
-    const number = index + 1;
-    const term = terms.find((row) => row.run === number);
-    return {
-      run,
-      isPastRetention: term?.is_past_retention === true,
-      isPastRaw: term?.is_past_raw === true,
-      states: rows.flatMap(({ run: of, event_type: eventType, state }) =>
-        of === number && eventType !== null
-          ? [{ eventType, state: state && WindowState.decode(state) }]
-          : [],
-      ),
-    };
-  });
+  const parts = new Map<number, Part>();
+  for (const { run, event_type: eventType, states, ...row } of rows) {
+    if (eventType === null) {
+      parts.set(run, {
+        run: runs[run - 1] as WindowRun,
+        isPastRetention: row.is_past_retention === true,
+        isPastRaw: row.is_past_raw === true,
+        states: [],
+      });
+    } else {
+      const unpacked = states === null ? [] : [...unpackStates(states)];
+      const isPartial = row.is_partial === true;
+      parts.get(run)?.states.push({ eventType, states: unpacked, isPartial });
+    }
+  }
+  return [...parts.values()];
 }
 
-// $1 size, $2 begin and $3 end of each run.
+// $1 size, $2 begin and $3 end of each run. Grouping within the lateral also keeps the
+// planner from joining in one pass over the table: a run is a few neighbours in the primary key.
 const PARTS = `
   with runs as materialized (
     select number, size, begins, ends
@@ -179,20 +191,35 @@ const PARTS = `
     end as is_past_retention,
     begins < clock.raw_from as is_past_raw,
     null as event_type,
-    null as state
+    null as states,
+    null as is_partial
   from runs
   cross join settings
   cross join clock
   union all
-  select number, null, null, kept.event_type, kept.state
+  select number, null, null, found.*
   from runs
-  join realtime_aggregates kept
-    on kept.size = runs.size
-    and kept.window_start >= begins
-    and kept.window_start < ends
+  cross join lateral (
+    select
+      event_type,
+      string_agg(int4send(length(state)) || state, ''::bytea),
+      bool_or(state is null)
+    from realtime_aggregates
+    where size = runs.size
+      and window_start >= begins
+      and window_start < ends
+    group by event_type
+  ) as found
   union all
-  select number, null, null, open.event_type, open.state
+  select number, null, null, found.*
   from runs
-  join open_windows open
-    on open.window_start >= begins
-    and open.window_start < ends`;
+  cross join lateral (
+    select
+      event_type,
+      string_agg(int4send(length(state)) || state, ''::bytea),
+      false
+    from open_windows
+    where window_start >= begins
+      and window_start < ends
+    group by event_type
+  ) as found`;

@@ -19,6 +19,7 @@ import {
 } from "@headrace/windows";
 import { z } from "zod";
 import { Count, Figure, InstantText, instantOf, Money } from "./answer.ts";
+import { unpackStates } from "./packed-states.ts";
 import type { ReportSql } from "./report-sql.ts";
 
 export const WindowSizeName = z.enum(WINDOW_SIZES);
@@ -96,7 +97,8 @@ interface Row extends Figures {
   readonly is_kept: boolean;
   /** The finished row's, where there are open states and it is not past its retention. */
   readonly state: Buffer | null;
-  readonly open_states: readonly Buffer[] | null;
+  /** Packed. */
+  readonly open_states: Buffer | null;
   readonly final: boolean;
   readonly revision: number | null;
 }
@@ -134,7 +136,7 @@ function pageOf(
 function mergedFigures(row: Row): Figures {
   if (row.open_states === null) return columnsOf(row);
   const state = row.state === null ? WindowState.empty() : WindowState.decode(row.state);
-  for (const open of row.open_states) state.merge(WindowState.decode(open));
+  for (const open of unpackStates(row.open_states)) state.merge(WindowState.decode(open));
   return figuresOf(state.figures());
 }
 
@@ -216,7 +218,7 @@ const pageText = (typeIsGiven: string): string => `
     select
       date_bin($6::interval, window_start, timestamptz 'epoch') as window_start,
       event_type,
-      array_agg(state) as states
+      string_agg(int4send(length(state)) || state, ''::bytea) as states
     from open_windows
     where window_start >= $2
       and window_start < $4

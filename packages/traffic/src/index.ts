@@ -1,4 +1,5 @@
 export { type GeneratedEvent, type GenerateOptions, generateEvents } from "./generate-events.ts";
+export { type MapChoices, parseMap } from "./replay/column-map.ts";
 export { type InputFile, openInput } from "./replay/input-file.ts";
 export { type ReplayOptions, type ReplayTotals, replayFile } from "./replay/replay-file.ts";
 export { runReplay, type Surroundings } from "./replay/run-replay.ts";

@@ -191,9 +191,10 @@ export async function hasUnfinishedWindows(sql: Sql): Promise<boolean> {
 /** Lets the overall watermark rise as far as the partitions allow. Instant in µs, null: not known. */
 export async function advanceWatermark(sql: Sql): Promise<number | null> {
   const { rows } = await sql.query<{ watermark: number | null }>(
+    // Each call is worked out anew, and a partition may stop being idle between two of them.
     `with risen as (
        update clock
-       set watermark = overall_watermark()
+       set watermark = greatest(watermark, overall_watermark())
        where watermark is null and overall_watermark() is not null
           or watermark < overall_watermark()
        returning watermark
@@ -204,7 +205,12 @@ export async function advanceWatermark(sql: Sql): Promise<number | null> {
   return rows[0]?.watermark ?? null;
 }
 
-/** Drops states and rows past their retention; at most `limit` of each. Returns how many. */
+/**
+ * Drops states and rows past their retention; at most `limit` of each. Returns how many.
+ *
+ * A row goes a minute after the finisher has stopped making such rows again: were it the other way
+ * round, a late event between the two would make a row that holds nothing but itself.
+ */
 export async function expireWindows(pool: Pool, lease: Lease, limit: number): Promise<number> {
   return inTransaction(pool, "repeatable read", async (client) => {
     await requireLease(client, lease);
@@ -229,8 +235,8 @@ export async function expireWindows(pool: Pool, lease: Lease, limit: number): Pr
          from realtime_aggregates
          where final
            and (
-             size = '10s' and window_start < now() - (select window_10s_retention from settings)
-             or size = '1m' and window_start < now() - (select window_1m_retention from settings)
+             size = '10s' and window_end < now() - (select window_10s_retention from settings) - interval '1 minute'
+             or size = '1m' and window_end < now() - (select window_1m_retention from settings) - interval '1 minute'
            )
          limit $1
        ))`,

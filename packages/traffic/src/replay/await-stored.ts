@@ -97,7 +97,7 @@ function stalled(
   const lines = unreadOf(progress, options).map(
     ({ partition, records, openGaps, nextOffset, target }) =>
       `  ${options.topic}-${partition}: ${records} records (read up to ${nextOffset} of ${target})` +
-      `${openGaps > 0 ? `, ${openGaps} open gaps` : ""}`,
+      `${openGaps > 0 ? `, open gaps: ${openGaps}` : ""}`,
   );
   const why = trouble instanceof Error ? ` (${trouble.message})` : "";
   return unavailable(

@@ -5,7 +5,7 @@
  */
 import { decodeEvent, isRefusal, type Refusal } from "@headrace/events";
 import { type ColumnMap, FIELDS, type FieldName } from "./column-map.ts";
-import { dataText, type Member } from "./event-data-text.ts";
+import { dataText, type Member, memberOf } from "./event-data-text.ts";
 import { parseExactJson } from "./exact-json.ts";
 import { instantText, readInstant } from "./instant-text.ts";
 import { lineId } from "./line-ids.ts";
@@ -81,7 +81,7 @@ export class EventRecords {
       if (value === undefined) continue;
       const name = names[n] as string;
       const fields = this.#options.map.fieldsOf(name);
-      if (fields === undefined) others.push({ name, text: JSON.stringify(value) });
+      if (fields === undefined) others.push(memberOf(name, value));
       else if (value !== null) for (const field of fields) this.#set(field, value);
     }
     return others;
@@ -120,7 +120,8 @@ export class EventRecords {
     const field = path.slice(1) as FieldName;
     const column = this.#options.map.columnOf(field);
     const name = column === undefined || column === field ? field : `${field} (column ${column})`;
-    return `${name} ${code === "event.event_time" ? TIME_RULE : message}`;
+    const isMissing = this.#texts[INDEX[field]] === undefined;
+    return `${name} ${code === "event.event_time" && !isMissing ? TIME_RULE : message}`;
   }
 }
 

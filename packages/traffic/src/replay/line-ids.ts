@@ -7,18 +7,16 @@
  * pages; 74 bits of a SHA-256 follow.
  */
 import { hash } from "node:crypto";
+import { uuidTime } from "../hex-word.ts";
 
 /** `source` names the file (its content's hash) or the run, `place` what is unique in it. */
 export function lineId(source: string, place: string | number, timeMillis: number): string {
   const digest = hash("sha256", `${source}:${place}`);
-  const time = (((timeMillis % SPAN) + SPAN) % SPAN).toString(16).padStart(12, "0");
   const variant = VARIANTS[Number.parseInt(digest.charAt(3), 16) & 3];
   return (
-    `${time.slice(0, 8)}-${time.slice(8)}-8${digest.slice(0, 3)}` +
+    `${uuidTime(timeMillis)}-8${digest.slice(0, 3)}` +
     `-${variant}${digest.slice(4, 7)}-${digest.slice(7, 19)}`
   );
 }
 
-/** Times before 1970 have no bits of their own; they need no order either. */
-const SPAN = 2 ** 48;
 const VARIANTS = "89ab";

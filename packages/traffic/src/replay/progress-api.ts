@@ -32,12 +32,11 @@ const Answer = z.object({
     z.object({
       topic: z.string(),
       partition: z.number(),
-      next_offset: z.number().nullable(),
+      next_offset: z.number(),
       events: z.number(),
       duplicates: z.number(),
       dead_letters: z.number(),
-      // The open gaps, or how many they are.
-      gaps: z.union([z.number(), z.array(z.unknown()).transform((gaps) => gaps.length)]),
+      gaps: z.number(),
     }),
   ),
 });
@@ -53,7 +52,7 @@ export function progressReader(api: Api): ReadProgress {
       ours.map((one) => [
         one.partition,
         {
-          nextOffset: one.next_offset ?? 0,
+          nextOffset: one.next_offset,
           events: one.events,
           duplicates: one.duplicates,
           deadLetters: one.dead_letters,

@@ -11,7 +11,7 @@ import { ColumnMap, type MapChoices } from "./column-map.ts";
 import { type EventRecord, EventRecords, type RecordOptions } from "./event-records.ts";
 import type { InputFile } from "./input-file.ts";
 import { readRows } from "./read-rows.ts";
-import { type BadLine, isBad } from "./rows.ts";
+import { type BadLine, isBad, type Row } from "./rows.ts";
 import { Sender } from "./sender.ts";
 
 export interface ReplayOptions {
@@ -65,20 +65,16 @@ export async function replayFile(options: ReplayOptions): Promise<ReplayTotals> 
       }
       for (const item of items) {
         if (options.signal?.aborted) return await run.end();
-        if (isBad(item)) run.refuse(item);
-        else {
-          const record = run.records.of(item);
-          if (typeof record === "string") run.refuse({ line: item.line, reason: record });
-          else await run.send(record);
-        }
+        const pause = run.take(item);
+        if (pause !== undefined) await pause;
       }
       run.reached(bytes);
     }
+    return await run.end();
   } catch (error) {
     await run.giveUp();
     throw error;
   }
-  return await run.end();
 }
 
 async function chooseRecords(options: ReplayOptions, map: ColumnMap): Promise<RecordOptions> {
@@ -114,7 +110,7 @@ async function newestMicros(file: InputFile, options: RecordOptions): Promise<nu
 }
 
 class Replay {
-  readonly records: EventRecords;
+  readonly #records: EventRecords;
   readonly #options: ReplayOptions;
   readonly #sender: Sender;
   readonly #pace: Pace | undefined;
@@ -123,26 +119,32 @@ class Replay {
   #bytes = 0;
 
   constructor(options: ReplayOptions, records: EventRecords) {
-    this.records = records;
+    this.#records = records;
     this.#options = options;
     this.#sender = new Sender(options.producer, options.topic);
     this.#pace = options.speed === "max" ? undefined : new Pace(options.speed);
   }
 
-  refuse(line: BadLine): void {
+  /** A promise where the next line has to wait: making one for each line would cost as much as the line. */
+  take(item: Row | BadLine): Promise<void> | undefined {
+    if (isBad(item)) return this.#refuse(item);
+    const record = this.#records.of(item);
+    if (typeof record === "string") return this.#refuse({ line: item.line, reason: record });
+    const waitMs = this.#pace?.waitMs(record.timeMicros) ?? 0;
+    if (waitMs > 0) return this.#sendAfter(waitMs, record);
+    return this.#sender.add(record.key, record.value) ? this.#sender.send() : undefined;
+  }
+
+  #refuse(line: BadLine): undefined {
     this.#badLines++;
     if (this.#firstBadLines.length < BAD_LINES_TOLD) this.#firstBadLines.push(line);
   }
 
-  async send(record: EventRecord): Promise<void> {
-    const waitMs = this.#pace?.waitMs(record.timeMicros) ?? 0;
-    if (waitMs > 0) {
-      await this.#sender.send();
-      this.#options.onProgress?.(this.totals());
-      await this.#wait(waitMs);
-      if (this.#options.signal?.aborted) return;
-    }
-    if (this.#sender.add(record.key, record.value)) await this.#sender.send();
+  async #sendAfter(waitMs: number, { key, value }: EventRecord): Promise<void> {
+    await this.#sender.send();
+    this.#options.onProgress?.(this.totals());
+    await this.#wait(waitMs);
+    if (!this.#options.signal?.aborted && this.#sender.add(key, value)) await this.#sender.send();
   }
 
   reached(bytes: number): void {

@@ -3,6 +3,7 @@
  * needs no escape, and a bench makes hundreds of thousands a second.
  */
 import { formatCents } from "@headrace/kernel";
+import { hexWord, uuidTime } from "../hex-word.ts";
 import type { Random } from "../random.ts";
 
 export type ShopEventType =
@@ -49,27 +50,19 @@ export function shopEventJson(event: ShopEvent): string {
 
 /** A UUID of version 7 (RFC 9562, 5.7) whose random bits come from `random`. */
 export function uuidAt(timeMillis: number, random: Random): string {
-  const high = Math.floor(timeMillis / 65_536);
   const a = random.bits();
   const b = random.bits();
   const c = random.bits();
   return (
-    `${hex(high >>> 16)}${hex(high)}-${hex(timeMillis)}-${hex(0x7000 | (a & 0x0fff))}` +
-    `-${hex(0x8000 | ((a >>> 16) & 0x3fff))}-${hex(b >>> 16)}${hex(b)}${hex(c)}`
+    `${uuidTime(timeMillis)}-${hexWord(0x7000 | (a & 0x0fff))}` +
+    `-${hexWord(0x8000 | ((a >>> 16) & 0x3fff))}-${hexWord(b >>> 16)}${hexWord(b)}${hexWord(c)}`
   );
 }
 
 /** Eight random hexadecimal digits. */
 export function randomHex(random: Random): string {
   const bits = random.bits();
-  return `${hex(bits >>> 16)}${hex(bits)}`;
-}
-
-const HEX = Array.from({ length: 65_536 }, (_, n) => n.toString(16).padStart(4, "0"));
-
-/** The lowest 16 bits. */
-function hex(value: number): string {
-  return HEX[value & 0xffff] as string;
+  return `${hexWord(bits >>> 16)}${hexWord(bits)}`;
 }
 
 // Events come mostly in the order of time: the text of their second is made once.

@@ -1,0 +1,114 @@
+/**
+ * The end of a history: everything heals, everything is delivered, gaps are filled and windows are
+ * folded. Then the database holds what the logs say, and nothing else.
+ */
+import { deliver } from "./faults-actors.ts";
+import { passTime, Wrong } from "./faults-history.ts";
+import { watchMoment } from "./faults-watch.ts";
+import type { World } from "./faults-world.ts";
+import { compareGaps, comparePositions } from "./model-compare-progress.ts";
+import { compareStored } from "./model-compare-stored.ts";
+import type { LogRecord, PartitionLog } from "./model-log.ts";
+import { type Difference, differences } from "./recompute.ts";
+
+const context = { awsRequestId: "faults", getRemainingTimeInMillis: () => 60_000 };
+
+export async function endHistory(world: World): Promise<void> {
+  const { owner } = world.stage;
+  world.note("all heals");
+  // What was delivered last says where the log goes on, whoever delivered something old before.
+  for (const log of world.logs) {
+    await catchUp(world, log);
+    for (let n = 0; n < 2; n += 1) log.append(world.maker.next([]));
+    await catchUp(world, log);
+  }
+  await passTime(world, 100);
+  await fillGaps(world);
+  await passTime(world, 100);
+  await foldAll(world);
+  const found: Difference[] = [
+    ...(await differences(owner)),
+    ...(await watchMoment(owner, world.seen)),
+    ...(await unfinished(world)),
+    ...(await compareStored(world)),
+    ...(await comparePositions(world)),
+    ...(await compareGaps(world)),
+    ...unexpected(world),
+  ];
+  if (found.length > 0) throw new Wrong(found);
+}
+
+/** A connection that broke before shows at its next use, so the first tries may fail. */
+const TRIES = 8;
+
+async function catchUp(world: World, log: PartitionLog): Promise<void> {
+  const instance = world.stage.instances[0];
+  if (instance === undefined) throw new Error("no instance");
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const left: LogRecord[] = log.upcoming(Number.POSITIVE_INFINITY);
+    if (left.length === 0) return;
+    const taken = await deliver(world, instance, [left]);
+    if (taken.length > 0) log.next = log.end;
+  }
+  if (log.upcoming(1).length > 0) throw stuck("delivery", `${log.topic}-${log.partition}`);
+}
+
+async function fillGaps(world: World): Promise<void> {
+  await settle(world, "fillGaps", "select from stream_gaps where closed_at is null");
+}
+
+async function foldAll(world: World): Promise<void> {
+  await world.stage.instances[0]?.watchProgress({}, context);
+  await settle(
+    world,
+    "finishWindows",
+    `select from open_windows
+     union all
+     select from realtime_aggregates where not final and window_end <= (select watermark from clock)`,
+  );
+}
+
+/** Runs a cron until a query finds nothing more for it to do. */
+async function settle(
+  world: World,
+  cron: "fillGaps" | "finishWindows",
+  leftover: string,
+): Promise<void> {
+  const { instances, owner } = world.stage;
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    await instances[0]?.[cron]({}, context).catch((error: unknown) => {
+      world.note(`  ${cron} at the end: ${String(error)}`);
+    });
+    const { rowCount } = await owner.query(leftover);
+    if (rowCount === 0) return;
+  }
+  throw stuck(cron, "what is left");
+}
+
+const stuck = (what: string, key: string): Wrong =>
+  new Wrong([{ what: "stuck", key: `${what} of ${key}`, expected: "an end", actual: "none" }]);
+
+/** With every partition idle all windows of the past are final. */
+async function unfinished({ stage }: World): Promise<Difference[]> {
+  const { rows } = await stage.owner.query<{ key: string }>(
+    `select size || ' ' || window_start || ' ' || event_type as key
+     from realtime_aggregates
+     where not final
+       and window_end < clock_timestamp() - interval '2 days'`,
+  );
+  return rows.map(({ key }) => ({ what: "final", key, expected: true, actual: false }));
+}
+
+/** SQLSTATEs and messages that a broken connection, a lock or a lost lease may bring. */
+const EXPECTED =
+  /57P01|25P03|57P05|25P02|40001|40P01|55P03|ECONNRESET|EPIPE|ERR_STREAM|lease\.lost|Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|server closed the connection/;
+
+function unexpected({ stage }: World): Difference[] {
+  return stage.logged
+    .map((error) => (error instanceof Error ? errorText(error) : JSON.stringify(error)))
+    .filter((text) => !EXPECTED.test(text))
+    .map((text) => ({ what: "error", key: "logged", expected: "none of this kind", actual: text }));
+}
+
+const errorText = (error: Error): string =>
+  `${error.name} ${"code" in error ? error.code : ""} ${error.message} ${error.stack}`;

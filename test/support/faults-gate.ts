@@ -1,0 +1,228 @@
+/**
+ * Decides which statement of which actor reaches PostgreSQL next, and what goes wrong with it.
+ *
+ * Actors (invocations of functions) run side by side in this process. Each of their statements asks
+ * for its turn here. One is let through at a time, chosen by chance with a seed, and the next choice
+ * is made when everything stands still: every other actor waits here, for a lock, or has ended. So a
+ * seed is one interleaving, and failing ones can be looked at again. With `serial` off statements
+ * pass at once and meet as they may.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import type { Pool } from "@headrace/db";
+import type { Random } from "./faults-random.ts";
+
+/** What happens to one statement. */
+export type Fault =
+  | "lost before" // the connection breaks and PostgreSQL never gets the statement
+  | "lost sending" // it breaks right after the statement was sent: nobody knows the outcome
+  | "lost after" // PostgreSQL has done it, the answer never arrives
+  | "terminated" // PostgreSQL ends the session first
+  | "terminated running" // PostgreSQL ends the session while the statement runs
+  | "stalled" // nothing is sent until PostgreSQL gives the transaction up
+  | "dead"; // the whole actor is gone, with all its connections
+
+export interface Actor {
+  readonly name: string;
+  readonly order: number;
+  isDead: boolean;
+}
+
+/** A statement that waits for its turn. */
+export interface Turn {
+  readonly actor: Actor;
+  readonly label: string;
+  readonly inTransaction: boolean;
+}
+
+interface Waiting extends Turn {
+  readonly order: number;
+  /** Not chosen before as many others, unless nobody else can go on. */
+  notBefore: number;
+  readonly go: (fault: Fault | undefined) => void;
+}
+
+export interface GateRules {
+  readonly random: Random;
+  readonly serial: boolean;
+  /** Chosen afresh for each statement. */
+  decide(turn: Turn): Fault | undefined;
+  /** Called now and then while everything stands still. */
+  look(): Promise<void>;
+  note(line: string): void;
+}
+
+/** Without any statement finishing, something hangs. */
+const STUCK_MILLIS = 30_000;
+/** A statement that takes longer may be waiting for a lock. */
+const LONG_MILLIS = 4;
+/** Promises and immediates that lead from an answer to the next statement. */
+const TURNS_TO_REST = 4;
+const PAUSE_CHANCE = 0.06;
+const LOOK_CHANCE = 0.006;
+
+export class Gate {
+  readonly #actors = new AsyncLocalStorage<Actor>();
+  readonly #control: Pool;
+  #rules: GateRules | undefined;
+  #waiting: Waiting[] = [];
+  /** Process ids of sessions with a statement under way; true: known to wait for a lock. */
+  readonly #running = new Map<number, boolean>();
+  #connecting = 0;
+  #order = 0;
+  #granted = 0;
+  #wake = Promise.withResolvers<void>();
+
+  /** `control`: the owner's, on no role's limits. */
+  constructor(control: Pool) {
+    this.#control = control;
+  }
+
+  /** Undefined for whoever may talk to the database as it likes. */
+  get actor(): Actor | undefined {
+    return this.#rules === undefined ? undefined : this.#actors.getStore();
+  }
+
+  debug() { return { waiting: this.#waiting.map((w) => `${w.actor.name} ${w.label}`), running: [...this.#running], connecting: this.#connecting }; }
+
+  get serial(): boolean {
+    return this.#rules?.serial === true;
+  }
+
+  note(line: string): void {
+    this.#rules?.note(line);
+  }
+
+  /** Runs actors side by side until all have ended; their errors are theirs to keep. */
+  async run(rules: GateRules, works: ReadonlyMap<string, () => Promise<void>>): Promise<void> {
+    this.#rules = rules;
+    this.#granted = 0;
+    let left = works.size;
+    const failures: unknown[] = [];
+    for (const [order, [name, work]] of [...works].entries()) {
+      const ended = this.#actors.run({ name, order, isDead: false }, work);
+      void ended
+        .catch((error: unknown) => failures.push(error))
+        .finally(() => {
+          left -= 1;
+          this.#changed();
+        });
+    }
+    try {
+      while (left > 0) {
+        if (rules.serial) await this.#rest();
+        const { promise } = this.#wake;
+        if (left > 0 && !(await this.#letOneGo(rules))) await this.#change(promise);
+      }
+    } finally {
+      this.#rules = undefined;
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Waits until the statement may go on, and says what goes wrong with it. */
+  async turn(actor: Actor, label: string, inTransaction: boolean): Promise<Fault | undefined> {
+    const rules = this.#rules;
+    if (actor.isDead) return "dead";
+    if (rules === undefined) return undefined;
+    if (!rules.serial) return this.#judge(rules, { actor, label, inTransaction });
+    const { promise, resolve } = Promise.withResolvers<Fault | undefined>();
+    const isPaused = inTransaction && rules.random.chance(PAUSE_CHANCE);
+    const notBefore = isPaused ? this.#granted + rules.random.whole(3, 40) : 0;
+    this.#order += 1;
+    const order = this.#order;
+    this.#waiting.push({ actor, label, inTransaction, order, notBefore, go: resolve });
+    // Arrivals within one moment have no order that a seed could rely on; actors have.
+    this.#waiting.sort((a, b) => a.actor.order - b.actor.order || a.order - b.order);
+    this.#changed();
+    return promise;
+  }
+
+  #judge(rules: GateRules, turn: Turn): Fault | undefined {
+    if (turn.actor.isDead) return "dead";
+    const fault = rules.decide(turn);
+    if (fault === "dead") turn.actor.isDead = true;
+    if (fault !== undefined) rules.note(`  ${turn.actor.name}: ${fault}: ${turn.label}`);
+    return fault;
+  }
+
+  async #letOneGo(rules: GateRules): Promise<boolean> {
+    if (rules.random.chance(LOOK_CHANCE)) await rules.look();
+    if (!rules.serial || this.#waiting.length === 0) return false;
+    const ready = this.#waiting.filter(({ notBefore }) => notBefore <= this.#granted);
+    const chosen = rules.random.pick(ready.length > 0 ? ready : this.#waiting);
+    this.#waiting = this.#waiting.filter((waiting) => waiting !== chosen);
+    this.#granted += 1;
+    if (process.env.HEADRACE_FAULT_TRACE) rules.note(`    ${chosen.actor.name}: ${chosen.label}`);
+    chosen.go(this.#judge(rules, chosen));
+    return true;
+  }
+
+  /** Until nothing moves by itself. */
+  async #rest(): Promise<void> {
+    for (;;) {
+      for (let n = 0; n < TURNS_TO_REST; n += 1) await nextTurn();
+      const isAtRest = [...this.#running.values()].every((waitsForLock) => waitsForLock);
+      if (this.#connecting === 0 && isAtRest) return;
+      const changed = this.#wake.promise.then(() => true);
+      if (await Promise.race([changed, sleep(LONG_MILLIS, false)])) continue;
+      await this.#findLocked();
+    }
+  }
+
+  async #findLocked(): Promise<void> {
+    const { rows } = await this.#control.query<{ pid: number }>(
+      "select pid from pg_stat_activity where pid = any ($1) and wait_event_type = 'Lock'",
+      [[...this.#running.keys()]],
+    );
+    for (const { pid } of rows) if (this.#running.has(pid)) this.#running.set(pid, true);
+  }
+
+  #changed(): void {
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers();
+  }
+
+  async #change(promise: Promise<void>): Promise<void> {
+    const timer = new AbortController();
+    const stuck = sleep(STUCK_MILLIS, true, { signal: timer.signal }).catch(() => false);
+    const isStuck = await Promise.race([promise.then(() => false), stuck]);
+    timer.abort();
+    if (isStuck) throw new Error(`nothing has moved for ${STUCK_MILLIS} ms`);
+  }
+
+  /** A session begins, or ends, to connect. */
+  connecting(change: 1 | -1): void {
+    this.#connecting += change;
+    this.#changed();
+  }
+
+  /** A session's statement is under way. */
+  entered(pid: number): void {
+    this.#running.set(pid, false);
+  }
+
+  /** It is not any more; where it ended a transaction, others may have got their locks. */
+  left(pid: number, mayUnlock: boolean): void {
+    this.#running.delete(pid);
+    if (mayUnlock) for (const other of this.#running.keys()) this.#running.set(other, false);
+    this.#changed();
+  }
+
+  async terminate(pid: number): Promise<void> {
+    await this.#control.query("select pg_terminate_backend($1)", [pid]);
+    if (this.serial) await this.gone(pid);
+  }
+
+  /** Until PostgreSQL has noticed that a session's client is gone, or waits for a lock itself. */
+  async gone(pid: number): Promise<void> {
+    for (let look = 0; look < 200; look += 1) {
+      const { rowCount } = await this.#control.query(
+        "select from pg_stat_activity where pid = $1 and wait_event_type is distinct from 'Lock'",
+        [pid],
+      );
+      if (rowCount === 0) return;
+      await sleep(1);
+    }
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * A random history: rounds in which producers write, functions run side by side and meet faults, and
+ * things happen that take time in the world (retention, a topic made again, hours without traffic).
+ */
+import {
+  deliverAgain,
+  expire,
+  finish,
+  finishStale,
+  inWords,
+  partOf,
+  poll,
+  runCron,
+} from "./faults-actors.ts";
+import { Random } from "./faults-random.ts";
+import { watchMoment } from "./faults-watch.ts";
+import type { Instance, World } from "./faults-world.ts";
+import type { PartitionLog } from "./model-log.ts";
+import { type Difference, differences } from "./recompute.ts";
+
+/** A moment at which something was not right. */
+export class Wrong extends Error {
+  override readonly name = "Wrong";
+  readonly differences: readonly Difference[];
+
+  constructor(found: readonly Difference[]) {
+    super(`${found.length} differences`);
+    this.differences = found;
+  }
+}
+
+export async function runHistory(world: World): Promise<void> {
+  for (let round = 1; round <= world.traits.rounds; round += 1) {
+    world.note(`round ${round}`);
+    produce(world);
+    await happen(world);
+    await runRound(world, round);
+    if (world.random.chance(0.25)) await look(world);
+  }
+}
+
+/** Throws `Wrong` unless everything is right at this moment. */
+export async function look(world: World): Promise<void> {
+  const { owner } = world.stage;
+  const found = [...(await differences(owner)), ...(await watchMoment(owner, world.seen))];
+  if (found.length > 0) throw new Wrong(found);
+}
+
+function produce(world: World): void {
+  const { random, logs, maker, traits } = world;
+  if (random.chance(0.3)) maker.wait(random.pick([10_000, 60_000, 3_600_000]));
+  const [one, other] = random.shuffled(logs);
+  if (random.chance(0.15) && one !== undefined && other !== undefined) {
+    const [there, back] = maker.mirrored(random.whole(2, 30));
+    for (const record of there) one.append(record);
+    for (const record of back) other.append(record);
+    world.note(
+      `  produced ${there.length} to ${nameOf(one)}, in opposite order to ${nameOf(other)}`,
+    );
+  }
+  for (const log of logs) {
+    const count = traits.bigBatches
+      ? random.whole(200, 500)
+      : random.pick([0, 3, random.whole(5, 25)]);
+    for (let n = 0; n < count; n += 1) {
+      if (random.chance(0.03)) log.appendHole(random.whole(1, 3));
+      log.append(maker.next(log.all.slice(-30)));
+    }
+    if (count > 0) world.note(`  produced ${count} to ${nameOf(log)}, its end is ${log.end}`);
+  }
+}
+
+const nameOf = (log: PartitionLog): string =>
+  `${log.topic}-${log.partition}${"'".repeat(log.incarnation)}`;
+
+/** What happens between invocations. */
+async function happen(world: World): Promise<void> {
+  const { random, traits, stage, logs } = world;
+  const log = random.pick(logs);
+  if (random.chance(0.15)) await giveUp(world, log);
+  if (traits.trims && random.chance(0.3)) {
+    const begin = random.whole(log.begin, log.end);
+    // A partition whose first records are gone before anything was taken in simply begins later.
+    if (await isKnown(world, log)) log.trim(begin);
+    world.note(`  retention moved the begin of ${nameOf(log)} to ${log.begin}`);
+  }
+  if (traits.recreates && random.chance(0.25)) {
+    for (const each of logs) if (each.topic === log.topic) each.recreate();
+    world.note(`  ${log.topic} was made again`);
+  }
+  if (random.chance(0.1)) {
+    const instance = random.pick(stage.instances);
+    await instance.restart();
+    world.note(`  ${instance.name} started anew`);
+  }
+  if (random.chance(0.15)) {
+    await passTime(world, 70);
+    world.note("  a minute went by");
+  }
+}
+
+/** The next batch of a partition goes to the failure destination. */
+async function giveUp(world: World, log: PartitionLog): Promise<void> {
+  const given = log.upcoming(world.random.whole(1, 12));
+  if (given.length === 0 || !(await isKnown(world, log))) return;
+  for (const record of given) record.skipped = true;
+  log.next = (given.at(-1)?.offset ?? 0) + 1;
+  world.note(`  given up: ${inWords([given])}`);
+}
+
+/** Whether the database has met this very log, so that it notices what is missing. */
+async function isKnown({ stage }: World, log: PartitionLog): Promise<boolean> {
+  if (log.incarnation > 0) return log.records.some(({ acknowledged }) => acknowledged);
+  const { rowCount } = await stage.owner.query(
+    "select from stream_progress where topic = $1 and partition = $2",
+    [log.topic, log.partition],
+  );
+  return rowCount === 1;
+}
+
+/** Moves all that is stored of times that matter into the past. */
+export async function passTime({ stage }: World, seconds: number): Promise<void> {
+  await stage.owner.query(
+    `update stream_progress set committed_at = committed_at - interval '${seconds} seconds';
+     update stream_ends set read_at = read_at - interval '${seconds} seconds';
+     update leases set expires_at = expires_at - interval '${seconds} seconds'`,
+  );
+}
+
+async function runRound(world: World, round: number): Promise<void> {
+  const works = castOf(world);
+  world.note(`  together: ${[...works.keys()].join(", ")}`);
+  const random = Random.of(world.seed, 1000 + round);
+  await world.stage.gate.run(
+    {
+      random,
+      serial: world.traits.serial,
+      decide: (turn) => world.fault(turn, random),
+      look: () => look(world),
+      note: (line) => world.note(line),
+    },
+    works,
+  );
+}
+
+/** Who runs in a round. */
+function castOf(world: World): ReadonlyMap<string, () => Promise<void>> {
+  const { random, stage, traits, delivered, leases } = world;
+  const works = new Map<string, () => Promise<void>>();
+  const add = (name: string, work: (instance: Instance) => () => Promise<void>): void => {
+    const instance = random.pick(stage.instances);
+    works.set(`${name} by ${instance.name}`, work(instance));
+  };
+  const shuffled = random.shuffled(world.logs);
+  const cut = random.whole(1, shuffled.length);
+  for (const logs of [shuffled.slice(0, cut), shuffled.slice(cut)]) {
+    if (logs.length === 0 || random.chance(0.1)) continue;
+    add(`poll ${logs.map(nameOf).join(" ")}`, (instance) => poll(world, instance, logs));
+  }
+  for (let again = 0; again < 2; again += 1) {
+    if (delivered.length === 0 || !random.chance(0.3)) continue;
+    const earlier = random.pick(random.chance(0.6) ? delivered.slice(-3) : delivered);
+    const slices = random.chance(0.5) ? earlier : partOf(world, earlier);
+    add(`again ${inWords(slices)}`, (instance) => deliverAgain(world, instance, slices));
+  }
+  if (random.chance(0.55)) add("finish", (instance) => finish(world, instance, false));
+  if (random.chance(0.15)) add("take over", (instance) => finish(world, instance, true));
+  if (random.chance(0.1) && leases.length > 0) {
+    add("finish stale", (instance) => finishStale(world, instance));
+  }
+  if (traits.dropsStates && random.chance(0.5)) add("expire", (it) => expire(world, it));
+  for (const [name, share] of [
+    ["fillGaps", 0.35],
+    ["finishWindows", 0.15],
+    ["watchProgress", 0.3],
+  ] as const) {
+    const force = random.chance(0.5);
+    if (random.chance(share)) add(name, (instance) => runCron(world, instance, name, force));
+  }
+  return works;
+}

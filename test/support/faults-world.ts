@@ -1,0 +1,130 @@
+/**
+ * All that one history is about: the logs, the processes that take them in, the database, and what
+ * has been seen of it so far.
+ */
+import { createPool, type Lease, type Pool } from "@headrace/db";
+import type { CronHandler, KafkaHandler } from "@headrace/handler";
+import type { TestDatabase } from "./database.ts";
+import type { Fault, Gate, Turn } from "./faults-gate.ts";
+import { Random } from "./faults-random.ts";
+import { nothingSeen, type Seen } from "./faults-watch.ts";
+import { type LogRecord, PartitionLog } from "./model-log.ts";
+import { RecordMaker } from "./model-records.ts";
+
+/** A process that runs the functions. */
+export interface Instance {
+  readonly name: string;
+  readonly ingest: KafkaHandler;
+  readonly fillGaps: CronHandler;
+  readonly finishWindows: CronHandler;
+  readonly watchProgress: CronHandler;
+  pool(): Pool;
+  /** Forgets everything that it keeps in memory. */
+  restart(): Promise<void>;
+}
+
+/** What stays from one history to the next. */
+export interface Stage {
+  readonly database: TestDatabase;
+  readonly gate: Gate;
+  /** The owner's, past the gate. */
+  readonly owner: Pool;
+  readonly instances: readonly Instance[];
+  /** Errors that functions logged since the last history began. */
+  readonly logged: unknown[];
+}
+
+/** What one history is like; drawn from its seed. */
+export interface Traits {
+  readonly serial: boolean;
+  readonly rounds: number;
+  /** Share of statements that something happens to. */
+  readonly faultRate: number;
+  readonly recreates: boolean;
+  readonly trims: boolean;
+  readonly dropsStates: boolean;
+  readonly bigBatches: boolean;
+  /** More types than may have windows of their own. */
+  readonly manyTypes: boolean;
+}
+
+/** A delivery as it was handed over, one list of records per partition. */
+export type Slices = readonly (readonly LogRecord[])[];
+
+export class World {
+  readonly seed: number;
+  readonly stage: Stage;
+  readonly traits: Traits;
+  readonly random: Random;
+  readonly logs: readonly PartitionLog[];
+  readonly maker: RecordMaker;
+  /** The history in words. */
+  readonly lines: string[] = [];
+  readonly delivered: Slices[] = [];
+  readonly leases: Lease[] = [];
+  readonly seen: Seen = nothingSeen();
+  faults = 0;
+
+  constructor(seed: number, stage: Stage) {
+    this.seed = seed;
+    this.stage = stage;
+    this.random = Random.of(seed, 1);
+    const { random } = this;
+    this.traits = {
+      serial: random.chance(0.75),
+      rounds: random.whole(5, 9),
+      faultRate: random.pick([0, 0.01, 0.02, 0.02, 0.04, 0.08]),
+      recreates: random.chance(0.15),
+      trims: random.chance(0.2),
+      dropsStates: random.chance(0.3),
+      bigBatches: random.chance(0.03),
+      manyTypes: random.chance(0.05),
+    };
+    this.logs = makeLogs(random.chance(0.2) ? [2, 1] : [random.whole(2, 3)]);
+    this.maker = new RecordMaker(Random.of(seed, 2), {
+      repeated: random.pick([0, 0.05, 0.1, 0.4]),
+      broken: random.pick([0, 0.02, 0.05, 0.2]),
+      timestampType: random.chance(0.25) ? "CREATE_TIME" : "LOG_APPEND_TIME",
+      rareTypes: this.traits.manyTypes ? ["rare_a", "rare_b", "rare_c", "rare_d"] : [],
+      dataBytes: random.chance(0.08) ? 4000 : 0,
+    });
+    this.note(JSON.stringify(this.traits));
+  }
+
+  note(line: string): void {
+    this.lines.push(line);
+  }
+
+  /** Which fault a statement meets. */
+  fault(turn: Turn, random: Random): Fault | undefined {
+    const isCommit = turn.label === "commit";
+    if (!random.chance(this.traits.faultRate * (isCommit ? 3 : 1))) return undefined;
+    this.faults += 1;
+    return random.weighted<Fault>({
+      "lost before": 3,
+      "lost sending": isCommit ? 6 : 2,
+      "lost after": 3,
+      terminated: 1,
+      "terminated running": 1,
+      stalled: turn.inTransaction ? 1 : 0,
+      dead: 1,
+    });
+  }
+}
+
+/** Logs of one or two topics with as many partitions. */
+function makeLogs(partitions: readonly number[]): PartitionLog[] {
+  const names = ["events", "events-b"];
+  return partitions.flatMap((count, topic) =>
+    Array.from(
+      { length: count },
+      (_, partition) => new PartitionLog(names[topic] ?? "", partition),
+    ),
+  );
+}
+
+export function ownerPool(database: TestDatabase): Pool {
+  const pool = createPool({ connectionString: database.ownerUrl, max: 3 });
+  pool.on("error", () => {});
+  return pool;
+}
