@@ -23,7 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "pg",
     "jose",
   ],
-  traffic: ["@headrace/kernel", "@headrace/events", "@headrace/kafka", "csv-parse", "zod"],
+  traffic: ["@headrace/kernel", "@headrace/events", "@headrace/kafka", "zod"],
   local: [
     "@headrace/kernel",
     "@headrace/events",

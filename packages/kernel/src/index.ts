@@ -1,5 +1,4 @@
 export * from "./clock.ts";
 export * from "./errors.ts";
-export * from "./ids.ts";
 export * from "./logger.ts";
 export * from "./money.ts";

@@ -30,7 +30,8 @@ export function jsonLogger(options: LogOptions, bound: LogFields = {}): Logger {
   const log = (level: LogLevel, message: string, fields: LogFields = {}): void => {
     if (rank[level] < least) return;
     const time = new Date(options.clock.now()).toISOString();
-    const line = { time, level, message, ...bound, ...fields };
+    // The message comes first to be read, and last so that a field of that name cannot hide it.
+    const line = Object.assign({ time, level, message }, bound, fields, { message });
     options.write(JSON.stringify(line, (_key, value: unknown) => plain(value)));
   };
   return {

@@ -236,7 +236,11 @@ class Start {
   #startTraffic(brokers: readonly string[]): void {
     const { trafficPerSecond: eventsPerSecond = 0 } = this.#options;
     if (eventsPerSecond === 0) return;
-    const producer = createProducer({ brokers, clientId: "headrace-shop" });
+    const producer = createProducer(
+      { brokers, clientId: "headrace-shop" },
+      // Well below the 10 s in which everything ends, also with a dead Kafka.
+      { sendTimeoutMs: 4_000 },
+    );
     const [log, clock, topic] = [this.#log, systemClock, config().eventsTopic];
     const traffic = startTraffic({ producer, topic, eventsPerSecond, clock, log });
     this.#ending.add("simulated shop", async () => {
