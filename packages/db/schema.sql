@@ -196,6 +196,7 @@ create table stream_progress (
 
 CREATE INDEX dead_letters_by_age_idx ON public.dead_letters USING btree (created_at, dead_letter_id);
 CREATE INDEX open_windows_by_start_idx ON public.open_windows USING btree (window_start);
+CREATE INDEX realtime_aggregates_by_type_idx ON public.realtime_aggregates USING btree (size, event_type, window_start);
 CREATE INDEX realtime_aggregates_unfinished_idx ON public.realtime_aggregates USING btree (window_end) WHERE (NOT final);
 CREATE INDEX stream_events_by_time_idx ON ONLY public.stream_events USING brin (event_time) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX stream_events_by_tx_idx ON ONLY public.stream_events USING brin (tx) WITH (pages_per_range='32', autosummarize='on');

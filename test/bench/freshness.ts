@@ -1,9 +1,9 @@
 /**
  * Produced → visible in the KPI report, while half of the end-to-end rate arrives.
  *
- * Every event of the run lies within the last hour, so `kpi?window=1h` counts those that are
- * visible. An event's freshness is the time from handing it to the producer to the first answer
- * that counts as many; answers are asked for one after the other.
+ * Events happen as they are produced. One KPI window holds the whole run, so its count tells which
+ * are visible: an event's freshness is the time from handing it to the producer to the first answer
+ * that counts as many. Answers are asked for one after the other, as by a dashboard in a hurry.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { generateEvents } from "@headrace/traffic";
@@ -22,6 +22,8 @@ interface Mark {
 
 /** How often a slice is handed to the producer, in ms. */
 const TICK_MILLIS = 20;
+/** Between an answer and the next question. */
+const LOOK_MILLIS = 20;
 
 export const freshness: Bench = async ({ quick }) => {
   const rate = Math.floor((await endToEndRate(quick ? 60_000 : 300_000)) / 2);
@@ -55,13 +57,16 @@ async function observe(
 ): Promise<{ sent: Mark[]; seen: Mark[] }> {
   const sent: Mark[] = [];
   const seen: Mark[] = [];
-  const sending = send(system, rate, seconds, sent);
+  const from = Date.now();
+  const at = new Date(from + seconds * 1000 + 10_000).toISOString();
+  const path = `/v1/reports/kpi?window=${Math.ceil(seconds / 10) * 10 + 20}s&at=${at}`;
+  const sending = send(system, rate, seconds, from, sent);
   let running = true;
   const watching = (async () => {
     while (running) {
-      const { current } = (await system.get("/v1/reports/kpi?window=1h")) as Kpi;
+      const { current } = (await system.get(path)) as Kpi;
       seen.push({ at: performance.now(), count: current.events });
-      await sleep(5);
+      await sleep(LOOK_MILLIS);
     }
   })();
   const total = await sending;
@@ -73,10 +78,16 @@ async function observe(
 }
 
 /** Evenly, by the clock: what a late tick missed goes with the next one. */
-async function send(system: System, rate: number, seconds: number, sent: Mark[]): Promise<number> {
-  const now = Date.now();
+async function send(
+  system: System,
+  rate: number,
+  seconds: number,
+  fromMillis: number,
+  sent: Mark[],
+): Promise<number> {
   const count = rate * seconds;
-  const options = { seed: 7, count, users: 100_000, fromMillis: now - 600_000, toMillis: now };
+  const toMillis = fromMillis + seconds * 1000;
+  const options = { seed: 7, count, users: 100_000, fromMillis, toMillis };
   const events = generateEvents(options);
   const startedAt = performance.now();
   const pending: Promise<unknown>[] = [];

@@ -1,14 +1,13 @@
 import { createPool, finishWindows } from "@headrace/db";
 import { cronHandler } from "@headrace/handler";
-import { afterAll, beforeEach, expect, test } from "vitest";
-import { event, leaseOf, rowsOf, takeIn } from "../db/take-in.ts";
+import { beforeEach, expect, test } from "vitest";
+import { event, leaseOf, rowsOf, takeIn, testPool } from "../db/take-in.ts";
 import { testDatabase } from "../support/database.ts";
 
 const db = await testDatabase();
-process.env["DATABASE_WORKER_URL"] = db.workerUrl;
+process.env.DATABASE_WORKER_URL = db.workerUrl;
 const { handler } = await import("../../functions/cron/maintain-partitions.ts");
-const worker = createPool({ connectionString: db.workerUrl, max: 2 });
-afterAll(() => worker.end());
+const worker = testPool(db.workerUrl, 2);
 
 const context = { awsRequestId: "test", getRemainingTimeInMillis: () => 60_000 };
 const run = () => handler({}, context);
@@ -24,7 +23,10 @@ test("this week's partition and those of the weeks ahead are there after a run",
     return `stream_events_${day.toISOString().slice(0, 10).replaceAll("-", "")}`;
   });
   const made = (
-    await rowsOf(db.pool, "select relname as name from pg_class where relname like 'stream\\_events\\_2_______' and relkind = 'r'")
+    await rowsOf(
+      db.pool,
+      "select relname as name from pg_class where relname like 'stream\\_events\\_2_______' and relkind = 'r'",
+    )
   ).map(({ name }) => name);
   expect(made).toEqual(expect.arrayContaining(wanted));
 });
@@ -36,7 +38,10 @@ test("the bytes of dead letters go after 30 days, the letters stay", async () =>
   );
   await run();
   expect(
-    await rowsOf(db.pool, "select record_offset as at, code, bytes is null as gone from dead_letters order by 1"),
+    await rowsOf(
+      db.pool,
+      "select record_offset as at, code, bytes is null as gone from dead_letters order by 1",
+    ),
   ).toEqual([
     { at: 0, code: expect.stringMatching(/^event\./), gone: true },
     { at: 1, code: expect.stringMatching(/^event\./), gone: false },
@@ -83,7 +88,10 @@ test("a run that fails is reported as it failed and gives its lease back", async
   );
   await expect(failing({}, context)).rejects.toThrow("the run's own error");
   expect(
-    await rowsOf(db.pool, "select holder from leases where name = 'failing' and expires_at < now()"),
+    await rowsOf(
+      db.pool,
+      "select holder from leases where name = 'failing' and expires_at < now()",
+    ),
   ).toEqual([{ holder: null }]);
 });
 

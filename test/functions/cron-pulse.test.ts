@@ -1,8 +1,8 @@
-import { createPool, takeLease } from "@headrace/db";
+import { requireLease, takeLease } from "@headrace/db";
 import { type PacedCron, pulseHandler } from "@headrace/handler";
 import { silentLogger } from "@headrace/kernel";
-import { afterAll, beforeEach, expect, test } from "vitest";
-import { event, rowsOf, takeIn } from "../db/take-in.ts";
+import { beforeEach, expect, test } from "vitest";
+import { event, rowsOf, takeIn, testPool } from "../db/take-in.ts";
 import { testClients } from "../kafka/clients.ts";
 import { testDatabase } from "../support/database.ts";
 import { uniqueTopic } from "../support/kafka.ts";
@@ -11,13 +11,14 @@ const db = await testDatabase();
 const { admin, config } = await testClients();
 const topic = uniqueTopic();
 await admin.ensureTopic(topic, { partitions: 1 });
-process.env["DATABASE_WORKER_URL"] = db.workerUrl;
-process.env["KAFKA_BROKERS"] = config.brokers.join();
-process.env["EVENTS_TOPIC"] = topic;
+process.env.DATABASE_WORKER_URL = db.workerUrl;
+process.env.KAFKA_BROKERS = config.brokers.join();
+process.env.EVENTS_TOPIC = topic;
 const { handler } = await import("../../functions/cron/pulse.ts");
-const worker = createPool({ connectionString: db.workerUrl, max: 6 });
-worker.on("error", () => {}); // sessions that a test ends
-afterAll(() => worker.end());
+const worker = testPool(db.workerUrl, 6);
+await db.pool.query(
+  "update settings set state_retention = null, window_10s_retention = null, window_1m_retention = null",
+);
 beforeEach(() => db.pool.query("truncate leases, stream_ends"));
 
 /** An invocation whose time a test lets run out. */
@@ -63,7 +64,15 @@ test("pulse runs the fast crons until its time runs out, and gives every lease b
 test("the next invocation takes over within two seconds, and the one before ends", async () => {
   const [first, second] = [invocation(), invocation()];
   let runs = 0;
-  const pulse = paced([{ name: "counted", every: 0.1, run: async () => void (runs += 1) }]);
+  const pulse = paced([
+    {
+      name: "counted",
+      every: 0.1,
+      run: async () => {
+        runs += 1;
+      },
+    },
+  ]);
   const before = pulse({}, first.context);
   await until(() => runs > 2);
   const startedAt = performance.now();
@@ -82,8 +91,20 @@ test("each cron runs at its own pace, and one that hangs or fails delays no othe
   const runs = { fast: 0, slow: 0, failing: 0 };
   let hung = 0;
   const pulse = paced([
-    { name: "fast", every: 0.1, run: async () => void (runs.fast += 1) },
-    { name: "slow", every: 60, run: async () => void (runs.slow += 1) },
+    {
+      name: "fast",
+      every: 0.1,
+      run: async () => {
+        runs.fast += 1;
+      },
+    },
+    {
+      name: "slow",
+      every: 60,
+      run: async () => {
+        runs.slow += 1;
+      },
+    },
     {
       name: "failing",
       every: 0.1,
@@ -115,7 +136,15 @@ test("the lease of a holder that was killed is taken over after it ends", async 
   await takeLease(db.pool, "counted", "killed", 1.5);
   const { context, runOut } = invocation();
   let runs = 0;
-  const pulse = paced([{ name: "counted", every: 0.1, run: async () => void (runs += 1) }]);
+  const pulse = paced([
+    {
+      name: "counted",
+      every: 0.1,
+      run: async () => {
+        runs += 1;
+      },
+    },
+  ]);
   const startedAt = performance.now();
   const run = pulse({}, context);
   await until(() => runs > 0);
@@ -132,7 +161,15 @@ test("an invocation that never gets its turn ends without having run anything", 
   await takeLease(db.pool, "pulse", "another", 60);
   const { context, runOut } = invocation();
   let runs = 0;
-  const pulse = paced([{ name: "counted", every: 0.1, run: async () => void (runs += 1) }]);
+  const pulse = paced([
+    {
+      name: "counted",
+      every: 0.1,
+      run: async () => {
+        runs += 1;
+      },
+    },
+  ]);
   const run = pulse({}, context);
   await until(
     async () => (await rowsOf(db.pool, "select from leases where waiting is not null")).length > 0,
@@ -144,27 +181,37 @@ test("an invocation that never gets its turn ends without having run anything", 
 
 test("a cron whose lease another runner took over stops writing, and goes on when it is free", async () => {
   const { context, runOut } = invocation();
-  let runs = 0;
-  const { requireLease } = await import("@headrace/db");
+  const runs = { fenced: 0, beat: 0 };
   const pulse = paced([
     {
       name: "fenced",
       every: 0.1,
       async run({ pool, lease }) {
         await requireLease(pool, lease);
-        runs += 1;
+        runs.fenced += 1;
+      },
+    },
+    {
+      name: "beat",
+      every: 0.1,
+      run: async () => {
+        runs.beat += 1;
       },
     },
   ]);
   const run = pulse({}, context);
-  await until(() => runs > 2);
+  await until(() => runs.fenced > 2);
+  await db.pool.query(
+    `update leases
+     set fence = fence + 1, holder = 'another', expires_at = now() + interval '1 minute'
+     where name = 'fenced'`,
+  );
+  const [fenced, beat] = [runs.fenced, runs.beat];
+  await until(() => runs.beat > beat + 5);
+  // One run may have been allowed before the takeover, and counted after.
+  expect(runs.fenced).toBeLessThanOrEqual(fenced + 1);
   await db.pool.query("update leases set expires_at = '-infinity' where name = 'fenced'");
-  await until(async () => (await takeLease(db.pool, "fenced", "another", 60)) !== undefined
-    || (await db.pool.query("update leases set expires_at = '-infinity' where name = 'fenced'")) === undefined);
-  const seen = runs;
-  await until(async () => runs <= seen + 1);
-  await db.pool.query("update leases set expires_at = '-infinity' where name = 'fenced'");
-  await until(() => runs > seen + 1);
+  await until(() => runs.fenced > fenced + 3);
   runOut();
   await run;
 });

@@ -8,9 +8,9 @@ import { uniqueTopic } from "../support/kafka.ts";
 const db = await testDatabase();
 const { admin, producer, config, newTopic } = await testClients();
 const main = uniqueTopic();
-process.env["DATABASE_WORKER_URL"] = db.workerUrl;
-process.env["KAFKA_BROKERS"] = config.brokers.join();
-process.env["EVENTS_TOPIC"] = main;
+process.env.DATABASE_WORKER_URL = db.workerUrl;
+process.env.KAFKA_BROKERS = config.brokers.join();
+process.env.EVENTS_TOPIC = main;
 const { handler } = await import("../../functions/cron/watch-progress.ts");
 
 const context = { awsRequestId: "test", getRemainingTimeInMillis: () => 30_000 };
@@ -42,14 +42,14 @@ test("the ends of topic events and of every topic with progress are recorded, wi
   await run();
   expect(await ends(main)).toEqual(["0: 0-1", "1: 0-3"]);
   const [read] = await rowsOf(db.pool, "select min(read_at) as at from stream_ends");
-  expect(Number(read?.["at"])).toBeGreaterThan(Number(before?.["at"]));
+  expect(Number(read?.at)).toBeGreaterThan(Number(before?.at));
 });
 
 test("a topic that does not exist yet is no fault", async () => {
-  const kept = process.env["EVENTS_TOPIC"];
+  const kept = process.env.EVENTS_TOPIC;
   await takeIn(db.pool, [event()], { topic: uniqueTopic("never-made") });
   expect(await run()).toEqual({ ran: true });
-  expect(process.env["EVENTS_TOPIC"]).toBe(kept);
+  expect(process.env.EVENTS_TOPIC).toBe(kept);
 });
 
 test("a topic that was deleted is recorded as empty, and one made again with fewer partitions holds nothing in the others", async () => {

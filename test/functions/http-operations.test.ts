@@ -1,31 +1,25 @@
-import { derivedEventId } from "@headrace/events";
-import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import metadata from "../../package.json" with { type: "json" };
 import { testDatabase } from "../support/database.ts";
-import { kafkaBrokers, kafkaEvent, kafkaRecord } from "../support/kafka.ts";
+import { kafkaEvent } from "../support/kafka.ts";
 import { httpClient } from "./http-client.ts";
-import { testTopic } from "./topic-reader.ts";
 
-const [db, brokers] = await Promise.all([testDatabase(), kafkaBrokers()]);
-const topic = await testTopic(brokers, { partitions: 1 });
+const db = await testDatabase();
 process.env.DATABASE_REPORTS_URL = db.reportsUrl;
 process.env.DATABASE_WORKER_URL = db.workerUrl;
-process.env.KAFKA_BROKERS = brokers.join(",");
 const client = await httpClient(await import("../../functions/http/operations.ts"), [
-  "admin",
   "reports:read",
 ]);
 const { handler: ingestEvents } = await import("../../functions/kafka/ingest-events.ts");
-afterAll(() => topic.close());
 
 const RECORD_MILLIS = Date.parse("2026-11-01T00:00:00Z");
 const ingest = async (
   values: readonly unknown[],
-  options: { topic?: string; partition?: number; firstOffset?: number } = {},
+  options: { partition?: number; firstOffset?: number } = {},
 ) => {
-  const { topic: name = topic.name, partition = 0, firstOffset } = options;
+  const { partition = 0, firstOffset } = options;
   const batch = kafkaEvent(
-    name,
+    "t",
     { [partition]: values },
     {
       timestampMillis: RECORD_MILLIS,
@@ -43,7 +37,6 @@ const event = (time: string, more: Record<string, unknown> = {}) => ({
 });
 
 beforeEach(async () => {
-  await topic.taken();
   await db.pool.query(
     `truncate stream_events, stream_batches, stream_progress, stream_ends, stream_gaps, dead_letters,
        open_windows, realtime_aggregates;
@@ -87,16 +80,13 @@ describe("GET /v1/progress", () => {
   test("counts events, duplicates, dead letters and late ones, partition by partition", async () => {
     const id = "00000000-0000-4000-8000-000000000001";
     const times = ["23:59:00", "23:58:54", "23:58:00", "23:00:00", "00:00:00"];
-    await ingest(
-      [
-        ...times.map((time) => event(`2026-10-31T${time}Z`)),
-        event("2026-10-01T00:00:00.5Z", { event_id: id }),
-        event("2026-10-01T00:00:00.5Z", { event_id: id }),
-        "no event",
-      ],
-      { topic: "t" },
-    );
-    await ingest([event("2026-10-31T23:59:30.25Z")], { topic: "t", partition: 2 });
+    await ingest([
+      ...times.map((time) => event(`2026-10-31T${time}Z`)),
+      event("2026-10-01T00:00:00.5Z", { event_id: id }),
+      event("2026-10-01T00:00:00.5Z", { event_id: id }),
+      "no event",
+    ]);
+    await ingest([event("2026-10-31T23:59:30.25Z")], { partition: 2 });
     await readEnd(10);
     await readEnd(5, 1);
     await db.pool.query("update clock set watermark = '2026-10-31T23:58:55Z'");
@@ -142,7 +132,7 @@ describe("GET /v1/progress", () => {
   });
 
   test("is caught up once the ends are known, recent and reached, and no gap is open", async () => {
-    await ingest([event("2026-10-31T00:00:00Z")], { topic: "t", firstOffset: 0 });
+    await ingest([event("2026-10-31T00:00:00Z")], { firstOffset: 0 });
     expect((await progress()).caught_up).toBe(false);
     await readEnd(1);
     expect((await progress()).caught_up).toBe(true);
@@ -155,7 +145,7 @@ describe("GET /v1/progress", () => {
     expect((await progress()).caught_up).toBe(false);
     await readEnd(0, 1);
     expect((await progress()).caught_up).toBe(true);
-    await ingest([event("2026-10-31T00:00:01Z")], { topic: "t", firstOffset: 3 });
+    await ingest([event("2026-10-31T00:00:01Z")], { firstOffset: 3 });
     await readEnd(4);
     const body = await progress();
     expect([body.partitions[0].gaps, body.partitions[0].lag, body.caught_up]).toEqual([
@@ -168,7 +158,7 @@ describe("GET /v1/progress", () => {
   test("an end that was read before the last commit leaves no lag; of a new log all is unread", async () => {
     const values = [0, 1, 2].map((n) => event(`2026-10-31T00:00:0${n}Z`));
     await readEnd(1);
-    await ingest(values, { topic: "t", firstOffset: 0 });
+    await ingest(values, { firstOffset: 0 });
     expect((await progress()).partitions[0].lag).toBe(0);
     await readEnd(2);
     expect((await progress()).partitions[0].lag).toBe(2);
@@ -185,249 +175,5 @@ describe("GET /v1/progress", () => {
       writer.release();
     }
     expect((await progress()).xmin_age_seconds).toBe(0);
-  });
-});
-
-describe("GET /v1/dead-letters", () => {
-  const list = async (query = "") => (await client.get(`/v1/dead-letters?${query}`)).body;
-
-  test("shows each letter with its place, its reason and the beginning of what it held", async () => {
-    const long = "é".repeat(3000);
-    await ingest([
-      kafkaRecord("not json", { key: "user" }),
-      kafkaRecord(Buffer.from([0xff, 0x00]), { key: Buffer.from([0xfe]) }),
-      null,
-      event("2026-10-31T00:00:00", { user_id: long }),
-      `x${long}`,
-    ]);
-    const { dead_letters: letters, next_cursor } = await list();
-    expect(next_cursor).toBe(null);
-    const byOffset = letters.toSorted(
-      (a: { offset: number }, b: { offset: number }) => a.offset - b.offset,
-    );
-    const [text, bytes, tombstone, shape, cut] = byOffset;
-    expect(text).toEqual({
-      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
-      topic: topic.name,
-      partition: 0,
-      offset: text.offset,
-      record_time: "2026-11-01T00:00:00Z",
-      code: "event.not_json",
-      path: "",
-      message: "is not JSON in UTF-8",
-      key: { text: "user", encoding: "utf8", size_bytes: 4, truncated: false },
-      value: { text: "not json", encoding: "utf8", size_bytes: 8, truncated: false },
-      created_at: expect.stringMatching(/Z$/),
-      replayed_at: null,
-    });
-    expect(bytes.key).toMatchObject({ text: "/g==", encoding: "base64" });
-    expect(bytes.value).toMatchObject({ text: "/wA=", encoding: "base64", size_bytes: 2 });
-    expect([tombstone.code, tombstone.value, tombstone.key]).toEqual([
-      "event.tombstone",
-      null,
-      null,
-    ]);
-    expect([shape.code, shape.path]).toEqual(["event.event_time", "/event_time"]);
-    // 4096 bytes end in the middle of a character.
-    expect(cut.value).toEqual({
-      text: `x${"é".repeat(2047)}`,
-      encoding: "utf8",
-      size_bytes: 6001,
-      truncated: true,
-    });
-  });
-
-  test("filters by code, topic and time, the newest first, page by page", async () => {
-    await db.pool.query(
-      `insert into dead_letters
-         (dead_letter_id, topic, partition, record_offset, record_time, code, path, message, created_at)
-       select
-         ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid,
-         case when n % 2 = 0 then 'even' else 'odd' end, 0, n, now(),
-         case when n % 5 = 0 then 'event.data' else 'event.text' end, '', '',
-         timestamptz '2026-11-02T00:00:00Z' + make_interval(mins => n / 3)
-       from generate_series(0, 29) as n`,
-    );
-    const range = "from=2026-11-02T00:00:00Z&to=2026-11-03T00:00:00Z";
-    const offsets = ({ dead_letters }: { dead_letters: { offset: number }[] }) =>
-      dead_letters.map(({ offset }) => offset);
-    const all = offsets(await list(range));
-    expect(all).toEqual(Array.from({ length: 30 }, (_, n) => 29 - n));
-    expect(offsets(await list(`${range}&code=event.data&topic=even`))).toEqual([20, 10, 0]);
-    expect(offsets(await list("from=2026-11-02T00:01:00Z&to=2026-11-02T00:02:00Z"))).toEqual([
-      5, 4, 3,
-    ]);
-    const paged: number[] = [];
-    for (let cursor: string | null = ""; cursor !== null; ) {
-      const page = await list(`${range}&limit=7${cursor && `&cursor=${cursor}`}`);
-      paged.push(...offsets(page));
-      cursor = page.next_cursor;
-    }
-    expect(paged).toEqual(all);
-  });
-
-  test.each([
-    ["code=not_json", "request.query", "/code"],
-    ["topic=a b", "request.query", "/topic"],
-    ["limit=201", "request.query", "/limit"],
-    ["from=today", "request.query", "/from"],
-    ["id=1", "request.query", "/id"],
-    ["from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "report.range", "/to"],
-    ["from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "report.range", "/from"],
-    ["cursor=abc", "cursor.invalid", "/cursor"],
-  ])("refuses ?%s", async (query, code, path) => {
-    const { status, body } = await client.get(`/v1/dead-letters?${query.replace(" ", "%20")}`);
-    expect([status, body.code, body.errors[0].path]).toEqual([400, code, path]);
-  });
-
-  test("is for administrators only", async () => {
-    const token = await client.token("reports:read", "events:write");
-    for (const ask of [
-      client.get("/v1/dead-letters", { token }),
-      client.post("/v1/dead-letters/replay", { ids: [] }, { token }),
-    ]) {
-      const { status, body } = await ask;
-      expect([status, body.code]).toEqual([403, "token.scope"]);
-    }
-  });
-});
-
-describe("POST /v1/dead-letters/replay", () => {
-  const replay = (body: unknown) => client.post("/v1/dead-letters/replay", body);
-  const letters = async () =>
-    (
-      await db.pool.query(
-        `select dead_letter_id as id, code, replayed_at is not null as replayed
-         from dead_letters
-         order by record_offset`,
-      )
-    ).rows;
-  /** Hands what was produced to ingest, as the poller does. */
-  const ingestProduced = async () => {
-    const records = await topic.taken();
-    await ingest(
-      records.map(({ value, key, headers, timestampMillis }) =>
-        kafkaRecord(value, {
-          key,
-          timestampMillis,
-          headers: headers.map((it) => [it.key, it.value] as const),
-        }),
-      ),
-    );
-    return records;
-  };
-
-  test("sends the bytes again under their key; what can be read now is stored, once", async () => {
-    // Half an hour ahead of its record: readable as soon as its time has come.
-    const early = JSON.stringify(event("2026-11-01T00:30:00Z", { data: { n: 1e21 } }));
-    await ingest([kafkaRecord(early, { key: "u1", offset: 70 }), "never json"], {
-      firstOffset: 70,
-    });
-    const [{ id }, other] = await letters();
-    const first = await replay({ ids: [id] });
-    expect([first.status, first.body]).toEqual([
-      200,
-      { replayed: [id], not_replayable: [], remaining: 0 },
-    ]);
-    expect((await letters()).map(({ replayed }) => replayed)).toEqual([true, false]);
-    const [record] = await ingestProduced();
-    expect([record?.key?.toString(), record?.value?.toString()]).toEqual(["u1", early]);
-
-    await replay({ ids: [id, other.id] });
-    await ingestProduced();
-    const stored = await db.pool.query("select event_id, data from stream_events");
-    const position = {
-      topic: topic.name,
-      partition: 0,
-      offset: 70,
-      timestampMillis: RECORD_MILLIS,
-    };
-    expect(stored.rows).toEqual([{ event_id: derivedEventId(position), data: { n: 1e21 } }]);
-    // What still cannot be read is the same letter again.
-    expect((await letters()).map(({ code }) => code)).toEqual([
-      "event.in_future",
-      "event.not_json",
-    ]);
-  });
-
-  test("keeps a letter's identity where its producer's clock was far ahead", async () => {
-    const ahead = Date.now() + 3_600_000;
-    const batch = kafkaEvent(
-      topic.name,
-      { 0: ["still no json"] },
-      { timestampMillis: ahead, timestampType: "CREATE_TIME" },
-    );
-    const context = { awsRequestId: "test", getRemainingTimeInMillis: () => 60_000 };
-    await ingestEvents(batch, context);
-    const [{ id }] = await letters();
-    await replay({ ids: [id] });
-    await ingestProduced();
-    expect((await letters()).map((letter) => letter.id)).toEqual([id]);
-  });
-
-  test("by code goes through those not yet sent, the oldest first, as many as the limit says", async () => {
-    await ingest(["a", "b", "c", event("2026-10-31T00:00:00", {})]);
-    const outcome = async (body: Record<string, unknown>) => {
-      const { replayed, remaining } = (await replay({ code: "event.not_json", ...body })).body;
-      return [replayed.length, remaining];
-    };
-    expect(await outcome({ limit: 2 })).toEqual([2, 1]);
-    expect(await outcome({ limit: 2 })).toEqual([1, 0]);
-    expect(await outcome({ limit: 2 })).toEqual([0, 0]);
-    const values = (await topic.taken()).map(({ value }) => value?.toString());
-    expect(values.toSorted()).toEqual(["a", "b", "c"]);
-    expect(await outcome({ to: "2026-01-01T00:00:00Z", again: true })).toEqual([0, 0]);
-    expect(await outcome({ from: "2026-01-01T00:00:00Z", again: true })).toEqual([3, 0]);
-  });
-
-  test("names those that cannot be sent: tombstones, expired bytes, unknown ids", async () => {
-    await ingest([null, "gone", "there"]);
-    await db.pool.query("update dead_letters set bytes = null where bytes = 'gone'");
-    const [tombstone, expired, there] = await letters();
-    const unknown = "00000000-0000-4000-8000-000000000000";
-    const { body } = await replay({ ids: [unknown, there.id, expired.id, tombstone.id] });
-    expect(body.replayed).toEqual([there.id]);
-    expect(
-      Object.fromEntries(
-        body.not_replayable.map((it: { id: string; reason: string }) => [it.id, it.reason]),
-      ),
-    ).toEqual({ [tombstone.id]: "tombstone", [expired.id]: "expired", [unknown]: "unknown" });
-    const byCode = await replay({ code: "event.not_json" });
-    expect(byCode.body).toEqual({
-      replayed: [],
-      not_replayable: [{ id: expired.id, reason: "expired" }],
-      remaining: 0,
-    });
-  });
-
-  test("sends no more bytes at once than it may hold, and says how many letters are left", async () => {
-    await db.pool.query(
-      `insert into dead_letters
-         (dead_letter_id, topic, partition, record_offset, record_time, code, path, message, bytes)
-       select gen_random_uuid(), $1, 0, n, now(), 'event.data', '', '', convert_to(repeat('x', 900000), 'UTF8')
-       from generate_series(1, 20) as n`,
-      [topic.name],
-    );
-    const { body } = await replay({ code: "event.data" });
-    expect([body.replayed.length, body.remaining]).toEqual([18, 2]);
-    expect((await topic.taken()).length).toBe(18);
-  });
-
-  test.each<[string, unknown]>([
-    ["no selection", {}],
-    ["an empty list", { ids: [] }],
-    ["an id that is none", { ids: ["1"] }],
-    ["501 ids", { ids: Array(501).fill("00000000-0000-4000-8000-000000000000") }],
-    ["both kinds of selection", { ids: ["00000000-0000-4000-8000-000000000000"], code: "event.x" }],
-    ["a limit beside ids", { ids: ["00000000-0000-4000-8000-000000000000"], limit: 1 }],
-    ["a limit of 0", { code: "event.x", limit: 0 }],
-    ["a limit of 501", { code: "event.x", limit: 501 }],
-    ["a code that is none", { code: "x' or true --" }],
-    ["a time that is none", { code: "event.x", from: "today" }],
-    ["an unknown field", { code: "event.x", all: true }],
-    ["an array", []],
-  ])("refuses %s", async (_, body) => {
-    const answer = await replay(body);
-    expect([answer.status, answer.body.code]).toEqual([400, "request.body"]);
   });
 });

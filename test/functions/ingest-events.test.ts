@@ -5,7 +5,7 @@ import { kafkaEvent, kafkaRecord } from "../support/kafka.ts";
 import { differences, oraclePool } from "../support/recompute.ts";
 
 const db = await testDatabase();
-process.env["DATABASE_WORKER_URL"] = db.workerUrl;
+process.env.DATABASE_WORKER_URL = db.workerUrl;
 const { handler } = await import("../../functions/kafka/ingest-events.ts");
 
 const context = { awsRequestId: "test", getRemainingTimeInMillis: () => 60_000 };
@@ -278,6 +278,22 @@ test("a producer's timestamp far ahead counts as the database's clock, the broke
     ),
   );
   expect(await progress()).toEqual(["t 0 1 0 0 1", "t 1 1 1 0 0"]);
+});
+
+test("a producer's timestamp that is none, or absurd, costs only its own record", async () => {
+  const records = [-1, -1e15].map((timestampMillis) => kafkaRecord(event(), { timestampMillis }));
+  await ingest(
+    kafkaEvent(
+      "t",
+      { 0: [...records, event()] },
+      { offsets: { 0: 0 }, timestampType: "CREATE_TIME" },
+    ),
+  );
+  expect(await rows("select code, record_time from dead_letters")).toEqual([
+    { code: "event.in_future", record_time: 0 },
+    { code: "event.in_future", record_time: 0 },
+  ]);
+  expect(await stored()).toBe(1);
 });
 
 test("an event for a week without a partition still lands", async () => {

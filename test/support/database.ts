@@ -28,7 +28,9 @@ export async function testDatabase(): Promise<TestDatabase> {
   });
   const ownerUrl = databaseUrl(admin, name);
   const pool = createPool({ connectionString: ownerUrl, max: 4 });
-  pool.on("error", () => {}); // sessions that a test kills; the next query reports it
+  // Sessions that a test, or the forced drop, kills; the next query reports it.
+  pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
   let dropped: Promise<void> | undefined;
   const drop = (): Promise<void> => {
     dropped ??= (async () => {

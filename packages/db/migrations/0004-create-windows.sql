@@ -57,6 +57,9 @@ create table realtime_aggregates (
 
 alter table realtime_aggregates alter column state set storage external;
 
+-- One type over a long time; the primary key serves all types of a time.
+create index realtime_aggregates_by_type_idx on realtime_aggregates (size, event_type, window_start);
+
 -- What becomes final next.
 create index realtime_aggregates_unfinished_idx on realtime_aggregates (window_end)
   where not final;

@@ -44,7 +44,7 @@ export async function migrate(
     await applySettings(pool, settings);
     return { applied };
   } catch (error) {
-    throw explained(error, ownerUrl);
+    throw explainDatabase(error, ownerUrl);
   } finally {
     await pool.end();
   }
@@ -177,7 +177,7 @@ async function applySettings(pool: Pool, settings: RetentionSettings): Promise<v
 }
 
 /** The commonest mistakes with a database's address, said so that they can be put right. */
-function explained(error: unknown, ownerUrl: string): unknown {
+export function explainDatabase(error: unknown, ownerUrl: string): unknown {
   if (error instanceof AppError || !(error instanceof Error)) return error;
   const { host, pathname, username } = new URL(ownerUrl);
   const silent = `the server at ${host} does not answer: start it, or correct DATABASE_URL`;

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { createPool, dumpSchema, migrate, type Pool } from "@headrace/db";
+import { createPool, dumpSchema, explainDatabase, migrate, type Pool } from "@headrace/db";
 import { conflict, invalid } from "@headrace/kernel";
 import { runCommand } from "./main-command.ts";
 import { removePostgres, startPostgres } from "./postgres.ts";
@@ -101,6 +101,8 @@ async function withPool<Result>(
   pool.on("error", () => {});
   try {
     return await work(pool);
+  } catch (error) {
+    throw explainDatabase(error, url);
   } finally {
     await pool.end();
   }

@@ -76,7 +76,8 @@ export class DecodedBatch {
     const isAhead =
       record.timestampType === "CREATE_TIME" &&
       record.timestampMillis > databaseMillis + FUTURE_MILLIS;
-    const timestampMillis = isAhead ? databaseMillis : record.timestampMillis;
+    // A producer may also send none (-1), or one that no database can hold.
+    const timestampMillis = isAhead ? databaseMillis : Math.max(0, record.timestampMillis);
     const { topic, partition } = this.batch;
     const decoded = decodeEvent(
       record.value,
