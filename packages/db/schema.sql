@@ -66,7 +66,7 @@ create table open_windows (
   state bytea storage external not null,
   constraint open_windows_pkey PRIMARY KEY (tx, window_start, event_type, gap_id),
   constraint open_windows_start_on_ten_seconds CHECK (((micros(window_start) % (10000000)::bigint) = 0))
-) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000);
+) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=false);
 
 create table realtime_aggregates (
   size text not null,

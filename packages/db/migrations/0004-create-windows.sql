@@ -16,7 +16,12 @@ create table open_windows (
 
   constraint open_windows_pkey primary key (tx, window_start, event_type, gap_id),
   constraint open_windows_start_on_ten_seconds check (micros(window_start) % 10000000 = 0)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+) with (
+  autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_threshold = 5000,
+  -- Giving the empty end of the queue back would lock ingest out for a moment, every few seconds.
+  vacuum_truncate = false
+);
 
 alter table open_windows alter column state set storage external;
 
