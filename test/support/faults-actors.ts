@@ -31,7 +31,7 @@ export async function deliver(world: World, instance: Instance, slices: Slices):
   const given = slices.filter((records) => records.length > 0);
   for (const record of given.flat()) {
     record.attempted = true;
-    record.cameLate ||= record.skipped;
+    record.wasDelivered = true;
   }
   world.delivered.push(given);
   const event: LambdaKafkaEvent = {

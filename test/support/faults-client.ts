@@ -20,9 +20,11 @@ interface CopyStream {
   handleCopyInResponse(connection: unknown): void;
   handleError(error: unknown): void;
   handleReadyForQuery(): void;
-  _write(chunk: unknown, encoding: string, done: () => void): void;
+  _write(chunk: unknown, encoding: string, done: () => void): unknown;
   _writev: unknown;
-  _final(done: () => void): void;
+  _final(done: () => void): unknown;
+  _destroy(error: unknown, done: (error: unknown) => void): unknown;
+  readonly destroyed: boolean;
 }
 
 /** pg's client, as it is inside. */
@@ -33,6 +35,7 @@ interface Driver extends EventEmitter {
   getTransactionStatus(): "I" | "T" | "E" | null;
   connect(callback?: Callback): unknown;
   query(config: Config, values?: unknown, callback?: Callback): unknown;
+  end(callback?: () => void): unknown;
 }
 
 const Driver = pg.Client as unknown as new (config: unknown) => Driver;
@@ -40,19 +43,62 @@ const Driver = pg.Client as unknown as new (config: unknown) => Driver;
 const isCopy = (config: Config): config is CopyStream =>
   typeof config === "object" && "submit" in config;
 
+/** Healthy connections of processes that have ended: opening one costs more than ten statements. */
+type Spare = GatedClient[];
+const spares = new WeakMap<Gate, Spare>();
+
 /** Makes every connection that `pool` opens from now on one of the gate's. */
 export function throughGate(pool: Pool, gate: Gate): Pool {
-  class Client extends GatedClient {
-    override readonly gate = gate;
-  }
-  (pool as unknown as { Client: unknown }).Client = Client;
+  const spare = spares.get(gate) ?? [];
+  spares.set(gate, spare);
+  const open = function Client(config: unknown): GatedClient {
+    return spare.pop() ?? new GatedClient(config, gate, spare);
+  };
+  (pool as unknown as { Client: unknown }).Client = open;
   return pool;
 }
 
-abstract class GatedClient extends Driver {
-  abstract readonly gate: Gate;
+export async function endSpares(gate: Gate): Promise<void> {
+  const spare = spares.get(gate)?.splice(0) ?? [];
+  await Promise.all(spare.map((client) => client.close()));
+}
+
+class GatedClient extends Driver {
+  readonly gate: Gate;
+  readonly #spare: Spare;
+  #isCopying = false;
+  #isConnected = false;
+
+  constructor(config: unknown, gate: Gate, spare: Spare) {
+    super(config);
+    this.gate = gate;
+    this.#spare = spare;
+    this.once("connect", () => {
+      this.#isConnected = true;
+    });
+  }
+
+  /** A session between two transactions is like a new one to whoever gets it next. */
+  override end(callback?: () => void): unknown {
+    const isHealthy = this.#isConnected && !this.#isBroken && this.getTransactionStatus() === "I";
+    if (!isHealthy || callback === undefined) return super.end(callback);
+    this.removeAllListeners();
+    this.on("error", () => this.#spare.splice(this.#spare.indexOf(this) >>> 0, 1));
+    this.#spare.push(this);
+    process.nextTick(callback);
+    return undefined;
+  }
+
+  close(): unknown {
+    return super.end();
+  }
 
   override connect(callback?: Callback): unknown {
+    if (this.#isConnected && callback !== undefined) {
+      this.removeAllListeners();
+      process.nextTick(callback, null);
+      return undefined;
+    }
     if (this.gate.actor === undefined || callback === undefined) return super.connect(callback);
     this.gate.connecting(1);
     return super.connect((error) => {
@@ -92,9 +138,11 @@ abstract class GatedClient extends Driver {
       }
       isDone = true;
       return result;
+    } catch (error) {
+      if (error instanceof pg.DatabaseError) this.gate.meet(`error ${error.code}`);
+      throw error;
     } finally {
-      if (this.gate.serial && this.#isBroken) await this.gate.gone(this.processID);
-      this.gate.left(this.processID, !isDone || !this.#isInTransaction);
+      await this.#left(isDone);
     }
   }
 
@@ -103,25 +151,25 @@ abstract class GatedClient extends Driver {
     const fault = await this.gate.turn(actor, label, this.#isInTransaction);
     if (fault === "lost before" || fault === "dead") this.#break();
     else if (fault === "terminated") await this.gate.terminate(this.processID);
-    else if (fault === "stalled" && this.#isInTransaction) await this.#stall();
+    else if (fault === "stalled") await this.#stall();
     return fault;
   }
 
-  /** PostgreSQL ends a transaction that does nothing for too long. */
+  /**
+   * PostgreSQL ends a transaction that does nothing for too long; in the middle of a COPY only when
+   * its whole time is over, which no session can shorten by then.
+   */
   async #stall(): Promise<void> {
+    if (this.#isBroken) return;
+    if (this.#isCopying) return this.gate.terminate(this.processID);
     this.gate.entered(this.processID);
-    try {
-      const ended = once(this, "end");
-      await super.query("set idle_in_transaction_session_timeout = '25ms'");
-      await ended;
-    } catch {
-      // The connection had been lost before.
-    } finally {
-      this.gate.left(this.processID, true);
-    }
+    const setting = super.query("set idle_in_transaction_session_timeout = '25ms'");
+    // Either way the connection is lost, now or in a moment.
+    await Promise.allSettled([once(this, "end"), setting]);
+    await this.#left();
   }
 
-  /** Each piece of a COPY takes its own turn, and so does its end. */
+  /** Each piece of a COPY takes its own turn, and so do its beginning and its end. */
   async #copy(actor: Actor, stream: CopyStream): Promise<void> {
     const turn = async (label: string, step: () => void): Promise<void> => {
       const met = await this.#turn(actor, label);
@@ -130,38 +178,64 @@ abstract class GatedClient extends Driver {
       step();
       if (met === "lost sending" || met === "lost after") this.#break();
       if (met === "terminated running") this.#terminateSoon();
+      // What the loss brings about is under way until the stream hears of it.
+      if (this.#isBroken) this.gate.entered(this.processID);
     };
     const { _write: write, _final: final } = stream;
+    const begun = this.#watch(stream);
     stream._writev = null;
-    stream._write = (chunk, encoding, done) =>
-      void turn("copy: a piece", () => write.call(stream, chunk, encoding, done));
-    stream._final = (done) =>
-      void turn("copy: the end", () => {
+    stream._write = async (chunk, encoding, done) => {
+      await begun;
+      await turn("copy: a piece", () => write.call(stream, chunk, encoding, done));
+    };
+    stream._final = async (done) => {
+      await begun;
+      await turn("copy: the end", () => {
         this.gate.entered(this.processID);
         final.call(stream, done);
       });
-    this.#watch(stream);
+    };
     await turn("copy: the beginning", () => {
       this.gate.entered(this.processID);
       super.query(stream);
     });
   }
 
-  /** Tells the gate when a COPY waits for its client, and when it has ended. */
-  #watch(stream: CopyStream): void {
-    const { handleCopyInResponse, handleError, handleReadyForQuery } = stream;
+  /** Tells the gate when a COPY waits for its client, and when it has ended. Settles once it began. */
+  #watch(stream: CopyStream): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { handleCopyInResponse, handleError, handleReadyForQuery, _destroy: destroy } = stream;
     stream.handleCopyInResponse = (connection) => {
-      this.gate.left(this.processID, false);
+      this.#isCopying = true;
+      resolve();
+      // One that was given up is told so right away, and ends with an error.
+      if (!stream.destroyed) void this.#left();
       handleCopyInResponse.call(stream, connection);
     };
+    stream._destroy = (error, done) => {
+      if (this.#isCopying) this.gate.entered(this.processID);
+      destroy.call(stream, error, done);
+    };
     stream.handleError = (error) => {
-      this.gate.left(this.processID, true);
+      if (error instanceof pg.DatabaseError) this.gate.meet(`error ${error.code}`);
+      this.#isCopying = false;
+      resolve();
       handleError.call(stream, error);
+      void this.#left();
     };
     stream.handleReadyForQuery = () => {
-      this.gate.left(this.processID, false);
+      this.#isCopying = false;
+      void this.#left();
       handleReadyForQuery.call(stream);
     };
+    return promise;
+  }
+
+  /** A statement is over; where its connection was lost, once PostgreSQL knows that too. */
+  async #left(isDone = false): Promise<void> {
+    const { processID, gate } = this;
+    if (gate.serial && this.#isBroken) await gate.gone(processID);
+    gate.left(processID, !isDone || !this.#isInTransaction);
   }
 
   #terminateSoon(): void {

@@ -64,6 +64,8 @@ const LOOK_CHANCE = 0.006;
 export class Gate {
   readonly #actors = new AsyncLocalStorage<Actor>();
   readonly #control: Pool;
+  /** How often each statement, and each error, was met: what a history never reaches it cannot test. */
+  readonly reached = new Map<string, number>();
   #rules: GateRules | undefined;
   #waiting: Waiting[] = [];
   /** Process ids of sessions with a statement under way; true: known to wait for a lock. */
@@ -83,14 +85,12 @@ export class Gate {
     return this.#rules === undefined ? undefined : this.#actors.getStore();
   }
 
-  debug() { return { waiting: this.#waiting.map((w) => `${w.actor.name} ${w.label}`), running: [...this.#running], connecting: this.#connecting }; }
-
   get serial(): boolean {
     return this.#rules?.serial === true;
   }
 
-  note(line: string): void {
-    this.#rules?.note(line);
+  meet(what: string): void {
+    this.reached.set(what, (this.reached.get(what) ?? 0) + 1);
   }
 
   /** Runs actors side by side until all have ended; their errors are theirs to keep. */
@@ -123,6 +123,7 @@ export class Gate {
   /** Waits until the statement may go on, and says what goes wrong with it. */
   async turn(actor: Actor, label: string, inTransaction: boolean): Promise<Fault | undefined> {
     const rules = this.#rules;
+    this.meet(label);
     if (actor.isDead) return "dead";
     if (rules === undefined) return undefined;
     if (!rules.serial) return this.#judge(rules, { actor, label, inTransaction });
@@ -147,8 +148,9 @@ export class Gate {
   }
 
   async #letOneGo(rules: GateRules): Promise<boolean> {
+    if (rules.serial && this.#waiting.length === 0) return false;
     if (rules.random.chance(LOOK_CHANCE)) await rules.look();
-    if (!rules.serial || this.#waiting.length === 0) return false;
+    if (!rules.serial) return false;
     const ready = this.#waiting.filter(({ notBefore }) => notBefore <= this.#granted);
     const chosen = rules.random.pick(ready.length > 0 ? ready : this.#waiting);
     this.#waiting = this.#waiting.filter((waiting) => waiting !== chosen);
@@ -160,12 +162,13 @@ export class Gate {
 
   /** Until nothing moves by itself. */
   async #rest(): Promise<void> {
-    for (;;) {
+    for (const since = performance.now(); ; ) {
       for (let n = 0; n < TURNS_TO_REST; n += 1) await nextTurn();
       const isAtRest = [...this.#running.values()].every((waitsForLock) => waitsForLock);
       if (this.#connecting === 0 && isAtRest) return;
       const changed = this.#wake.promise.then(() => true);
       if (await Promise.race([changed, sleep(LONG_MILLIS, false)])) continue;
+      if (performance.now() - since > STUCK_MILLIS) throw nothingMoves();
       await this.#findLocked();
     }
   }
@@ -188,7 +191,7 @@ export class Gate {
     const stuck = sleep(STUCK_MILLIS, true, { signal: timer.signal }).catch(() => false);
     const isStuck = await Promise.race([promise.then(() => false), stuck]);
     timer.abort();
-    if (isStuck) throw new Error(`nothing has moved for ${STUCK_MILLIS} ms`);
+    if (isStuck) throw nothingMoves();
   }
 
   /** A session begins, or ends, to connect. */
@@ -226,3 +229,5 @@ export class Gate {
     }
   }
 }
+
+const nothingMoves = (): Error => new Error(`nothing has moved for ${STUCK_MILLIS} ms`);

@@ -3,6 +3,7 @@ import { endHistory } from "./faults-ending.ts";
 import { runHistory, Wrong } from "./faults-history.ts";
 import { type Stage, World } from "./faults-world.ts";
 import { serveLogs } from "./model-kafka.ts";
+import { TYPES } from "./model-records.ts";
 
 /** Figures of a history that ended well. */
 export interface Played {
@@ -13,7 +14,6 @@ export interface Played {
 /** Throws an error whose message is the seed, the history and the differences. */
 export async function playSeed(stage: Stage, seed: number): Promise<Played> {
   const world = new World(seed, stage);
-  const DEBUGDUMP = setInterval(() => process.stderr.write(`seed ${seed}\n${world.lines.slice(-30).join("\n")}\n${JSON.stringify(stage.gate.debug())}\n`), 8000);
   await empty(world);
   serveLogs(world.logs);
   try {
@@ -21,7 +21,7 @@ export async function playSeed(stage: Stage, seed: number): Promise<Played> {
     await endHistory(world);
   } catch (error) {
     throw new Error(story(world, error));
-  } finally { clearInterval(DEBUGDUMP); }
+  }
   return { faults: world.faults, deliveries: world.delivered.length };
 }
 
@@ -35,10 +35,13 @@ function story(world: World, error: unknown): string {
   return [`seed ${world.seed}`, ...world.lines, "differences:", ...found].join("\n");
 }
 
-/** Deletes rather than truncates: a few rows in many relations. */
-async function empty(world: World): Promise<void> {
-  const { stage, random, traits } = world;
+/**
+ * The same beginning for every seed, whatever was played before. Deletes rather than truncates: a few
+ * rows in many relations.
+ */
+async function empty({ stage, random, traits }: World): Promise<void> {
   const { owner, instances } = stage;
+  for (const instance of instances) await instance.restart();
   stage.logged.length = 0;
   await owner.query(
     `delete from stream_events;
@@ -50,36 +53,24 @@ async function empty(world: World): Promise<void> {
      delete from open_windows;
      delete from realtime_aggregates;
      delete from leases;
+     delete from event_types;
      update clock set watermark = null;
      update settings
      set window_10s_retention = null,
          window_1m_retention = null,
          state_retention = ${traits.dropsStates ? "interval '0'" : "null"}`,
   );
-  const { rowCount: types } = await owner.query("select from event_types");
-  const isCrowded = (types ?? 0) > 100;
-  if (traits.manyTypes || isCrowded || random.chance(0.1)) {
-    await owner.query("delete from event_types");
-    for (const instance of instances) await instance.restart();
+  await owner.query("select ensure_event_partitions($1::date[])", [WEEKS]);
+  // As retention does; or a week that nobody has met.
+  if (random.chance(0.15)) {
+    await owner.query(`drop table stream_events_${random.pick(WEEKS).replaceAll("-", "")}`);
   }
-  if (traits.manyTypes) {
-    await owner.query(
-      "insert into event_types (event_type) select 'filler_' || n from generate_series(1, $1) as n",
-      [TYPES_BUT_SOME],
-    );
-  }
-  if (random.chance(0.1)) await dropPartition(world);
+  const types = random.chance(0.15) ? [] : traits.manyTypes ? crowd : TYPES;
+  await owner.query("insert into event_types (event_type) select unnest($1::text[])", [types]);
 }
 
-/** Fewer rows than there may be types, by so few that a history's own do not all find room. */
-const TYPES_BUT_SOME = 993;
+/** All that events of the model fall into. */
+const WEEKS = ["2025-12-15", "2025-12-22", "2025-12-29", "2026-01-05"];
 
-/** As retention does; the processes do not know. */
-async function dropPartition({ stage, random }: World): Promise<void> {
-  const { rows } = await stage.owner.query<{ name: string }>(
-    "select inhrelid::regclass::text as name from pg_inherits where inhparent = 'stream_events'::regclass order by 1",
-  );
-  if (rows.length === 0) return;
-  const { name } = random.pick(rows);
-  await stage.owner.query(`drop table ${name}`);
-}
+/** Leaves room for fewer types than a history has. */
+const crowd = Array.from({ length: 993 }, (_, n) => `filler_${n}`);

@@ -12,7 +12,7 @@ import {
 import type { LogFields, Logger } from "@headrace/kernel";
 import { afterAll } from "vitest";
 import { type TestDatabase, testDatabase } from "./database.ts";
-import { throughGate } from "./faults-client.ts";
+import { endSpares, throughGate } from "./faults-client.ts";
 import { Gate } from "./faults-gate.ts";
 import { type Instance, ownerPool, type Stage } from "./faults-world.ts";
 import { HORIZON_DAYS } from "./model-log.ts";
@@ -39,6 +39,7 @@ export async function faultStage(): Promise<Stage> {
     useLogger(undefined);
     await Promise.all(instances.map((instance) => instance.restart()));
     await closePools();
+    await endSpares(gate);
     await owner.end();
   });
   return { database, gate, owner, instances, logged };

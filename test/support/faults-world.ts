@@ -72,8 +72,8 @@ export class World {
     const { random } = this;
     this.traits = {
       serial: random.chance(0.75),
-      rounds: random.whole(5, 9),
-      faultRate: random.pick([0, 0.01, 0.02, 0.02, 0.04, 0.08]),
+      rounds: random.whole(5, 8),
+      faultRate: random.pick([0, 0.005, 0.01, 0.01, 0.02, 0.05]),
       recreates: random.chance(0.15),
       trims: random.chance(0.2),
       dropsStates: random.chance(0.3),
@@ -91,9 +91,9 @@ export class World {
     this.note(JSON.stringify(this.traits));
   }
 
-  note(line: string): void {
+  readonly note = (line: string): void => {
     this.lines.push(line);
-  }
+  };
 
   /** Which fault a statement meets. */
   fault(turn: Turn, random: Random): Fault | undefined {

@@ -110,7 +110,7 @@ function compareGap(gap: Gap, log: PartitionLog, stored: ReadonlySet<string>): D
   compare("lost offsets", lost, surelyLost, trimmed);
   compare("empty offsets", empty, 0, holes);
   compare("lost and empty offsets", lost + empty, surelyLost, to - from - surelyTaken);
-  const wasFilledByCron = trimmed === 0 && !records.some(({ cameLate }) => cameLate);
+  const wasFilledByCron = trimmed === 0 && !records.some(({ wasDelivered }) => wasDelivered);
   if (wasFilledByCron) compare("empty offsets", empty, holes, holes);
   return found;
 }

@@ -44,8 +44,8 @@ export class LogRecord implements Produced {
   acknowledged = false;
   /** Not handed over in its turn: its batch was given up, or retention came first. */
   skipped = false;
-  /** Handed over after it had been skipped. */
-  cameLate = false;
+  /** Handed to the ingest function; otherwise only the cron that fills gaps may have read it. */
+  wasDelivered = false;
   #event: { readonly decoded: Event | undefined } | undefined;
 
   constructor(log: PartitionLog, offset: number, produced: Produced) {

@@ -16,7 +16,7 @@ const DAY = 24 * HOUR;
 /** Two minutes before a day ends, a Sunday: events fall on both sides of every size and of a week. */
 const START = Date.UTC(2026, 0, 4, 23, 58, 0);
 
-const TYPES = ["page_view", "purchase", "add_to_cart", "login", "checkout_start", "other"];
+export const TYPES = ["page_view", "purchase", "add_to_cart", "login", "checkout_start"];
 
 export interface RecordMakerOptions {
   /** Share of records that repeat an earlier event, and of those that can never be read. */
@@ -41,6 +41,11 @@ export class RecordMaker {
     this.#options = options;
   }
 
+  /** Where producers' clocks stand, ms. */
+  get clock(): number {
+    return this.#clock;
+  }
+
   /** Makes time pass for producers. */
   wait(millis: number): void {
     this.#clock += millis;
@@ -60,6 +65,11 @@ export class RecordMaker {
     if (kind === "repeated") return this.#produced(this.#repeated());
     if (kind === "broken") return this.#produced(this.#broken());
     return this.#replayed(this.#random.pick(earlier));
+  }
+
+  /** One that was never sent before. */
+  news(): Produced {
+    return this.#produced({ ...this.fresh(), event_id: this.#random.uuid() });
   }
 
   /** The same events for two partitions, the second in opposite order. */
@@ -113,7 +123,7 @@ export class RecordMaker {
   #type(): string {
     const { rareTypes } = this.#options;
     const isRare = rareTypes.length > 0 && this.#random.chance(0.3);
-    return this.#random.pick(isRare ? rareTypes : TYPES);
+    return this.#random.pick(isRare ? rareTypes : [...TYPES, "other"]);
   }
 
   #user(): string | number {
