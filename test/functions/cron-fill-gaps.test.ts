@@ -97,16 +97,16 @@ test("a gap of a topic that was deleted, or made again shorter, is lost as a who
 
 test("the ends of transactions, and what was aborted, are empty", async () => {
   const topic = await newTopic();
-  const other = otherProducer(config);
+  const others = otherProducer(config);
   const text = (one: Event) => JSON.stringify(one);
   const [first, second, third] = [event(), event(), event()];
   try {
-    await inTransaction(other, topic, [text(first)], "commit"); // 0, and its end at 1
-    await inTransaction(other, topic, [text(event())], "abort"); // 2 and 3
-    await inTransaction(other, topic, [text(second)], "commit"); // 4 and 5
-    await inTransaction(other, topic, [text(third)], "commit"); // 6 and 7
+    await inTransaction({ others, admin }, topic, [text(first)], "commit"); // 0, and its end at 1
+    await inTransaction({ others, admin }, topic, [text(event())], "abort"); // 2 and 3
+    await inTransaction({ others, admin }, topic, [text(second)], "commit"); // 4 and 5
+    await inTransaction({ others, admin }, topic, [text(third)], "commit"); // 6 and 7
   } finally {
-    await other.close();
+    await others.close();
   }
   await takeIn(db.pool, [first], { topic, offset: 0 });
   await takeIn(db.pool, [third], { topic, offset: 6 });

@@ -151,10 +151,10 @@ test("a batch larger than what was asked for comes whole", async () => {
 
 test("what a transaction aborted is not seen, and its offsets are stepped over", async () => {
   const topic = await newTopic();
-  await inTransaction(others, topic, ["a", "b"], "commit");
-  await inTransaction(others, topic, ["never", "never"], "abort");
+  await inTransaction({ others, admin }, topic, ["a", "b"], "commit");
+  await inTransaction({ others, admin }, topic, ["never", "never"], "abort");
   await producer.send([{ topic, value: "c" }]);
-  await inTransaction(others, topic, ["never"], "abort");
+  await inTransaction({ others, admin }, topic, ["never"], "abort");
   const records = await readAll(topic);
   expect(records.map(({ offset, value }) => [offset, text(value)])).toEqual([
     [0, "a"],

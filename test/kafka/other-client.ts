@@ -1,6 +1,7 @@
 /** The client library's own producer: it writes what ours does not (transactions, compression, odd headers). */
-import type { KafkaConfig } from "@headrace/kafka";
+import type { Admin, KafkaConfig } from "@headrace/kafka";
 import { Producer as OtherProducer } from "@platformatic/kafka";
+import { expect } from "vitest";
 
 export function otherProducer(config: KafkaConfig): OtherProducer {
   return new OtherProducer({
@@ -10,15 +11,21 @@ export function otherProducer(config: KafkaConfig): OtherProducer {
   });
 }
 
-/** `values` to partition 0 of `topic` in one transaction; its end takes one more offset. */
+/**
+ * `values` to partition 0 of `topic` in one transaction, whose end takes one more offset. The broker
+ * answers before it has written that end; this waits for it, so that what is sent next comes behind.
+ */
 export async function inTransaction(
-  producer: OtherProducer,
+  { others, admin }: { readonly others: OtherProducer; readonly admin: Admin },
   topic: string,
   values: readonly string[],
   end: "commit" | "abort",
 ): Promise<void> {
-  const transaction = await producer.beginTransaction({});
+  const stableEnd = async (): Promise<number> => (await admin.offsets([topic]))[0]?.end ?? 0;
+  const begin = await stableEnd();
+  const transaction = await others.beginTransaction({});
   const messages = values.map((value) => ({ topic, partition: 0, value: Buffer.from(value) }));
   await transaction.send({ messages });
   await transaction[end]();
+  await expect.poll(stableEnd, { timeout: 15_000, interval: 5 }).toBe(begin + values.length + 1);
 }

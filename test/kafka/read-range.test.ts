@@ -20,8 +20,8 @@ const brief = (parts: readonly RangePart[]) => parts.map(({ kind, from, to }) =>
 test("a range is accounted for: what is there, empty, lost and not yet written", async () => {
   const topic = await newTopic();
   await producer.send(Array.from({ length: 4 }, (_, i) => ({ topic, value: `${i}` })));
-  await inTransaction(others, topic, ["never", "never"], "abort"); // 4, 5, its end 6
-  await inTransaction(others, topic, ["seen"], "commit"); // 7, its end 8
+  await inTransaction({ others, admin }, topic, ["never", "never"], "abort"); // 4, 5, its end 6
+  await inTransaction({ others, admin }, topic, ["seen"], "commit"); // 7, its end 8
   await otherAdmin.deleteRecords({
     topics: [{ name: topic, partitions: [{ partition: 0, offset: 2n }] }],
   });

@@ -152,8 +152,8 @@ test("a topic that comes later is waited for", async () => {
 
 test("the ends of transactions and aborted records are stepped over and committed past", async () => {
   const topic = await newTopic();
-  await inTransaction(others, topic, ["a"], "commit");
-  await inTransaction(others, topic, ["never"], "abort");
+  await inTransaction({ others, admin }, topic, ["a"], "commit");
+  await inTransaction({ others, admin }, topic, ["never"], "abort");
   const { values, group } = start({ topic });
   await eventually(() => committed(group, topic)).toEqual(new Map([[0, 4]]));
   expect(values()).toEqual(["a"]);
