@@ -1,8 +1,9 @@
 /**
  * Every ten seconds: reads where each partition's log ends, which tells what is unread and which
- * partitions are idle, and so how far the overall watermark may rise.
+ * partitions are idle, and so how far the overall watermark may rise. Before that it ends sessions
+ * that a stopped process left standing in a COPY: they hold the cut, and nothing else ends them.
  */
-import { listKnownTopics, readClock, recordEnds } from "@headrace/db";
+import { endOverdueTransactions, listKnownTopics, readClock, recordEnds } from "@headrace/db";
 import { type Cron, config, cronHandler, kafkaConfig } from "@headrace/handler";
 import { type Admin, createAdmin, type PartitionOffsets } from "@headrace/kafka";
 import { AppError } from "@headrace/kernel";
@@ -10,7 +11,9 @@ import { AppError } from "@headrace/kernel";
 export const cron: Cron = {
   name: "watch-progress",
 
-  async run({ pool }) {
+  async run({ pool, log }) {
+    const ended = await endOverdueTransactions(pool);
+    if (ended > 0) log.error("sessions whose process had stopped were ended", { sessions: ended });
     const topics = [...new Set([config().eventsTopic, ...(await listKnownTopics(pool))])];
     const admin = createAdmin(kafkaConfig("watch-progress"));
     try {

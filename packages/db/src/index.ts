@@ -6,6 +6,7 @@ export * from "./ingest/ingest-partition.ts";
 export * from "./leases.ts";
 export * from "./maintenance.ts";
 export * from "./migrate.ts";
+export * from "./overdue.ts";
 export * from "./replay-dead-letters.ts";
 export * from "./roles.ts";
 export { dumpSchema } from "./schema-dump.ts";
