@@ -9,6 +9,7 @@ import {
   takeLease,
 } from "@headrace/db";
 import type { LambdaKafkaEvent } from "@headrace/handler";
+import { AppError } from "@headrace/kernel";
 import type { Instance, Slices, World } from "./faults-world.ts";
 import type { LogRecord, PartitionLog } from "./model-log.ts";
 
@@ -29,10 +30,7 @@ const range = (records: readonly LogRecord[]): string =>
 export async function deliver(world: World, instance: Instance, slices: Slices): Promise<Slices> {
   const { actor } = world.stage.gate;
   const given = slices.filter((records) => records.length > 0);
-  for (const record of given.flat()) {
-    record.attempted = true;
-    record.wasDelivered = true;
-  }
+  for (const record of given.flat()) noteDelivery(world, record);
   world.delivered.push(given);
   const event: LambdaKafkaEvent = {
     eventSource: "aws:kafka",
@@ -50,6 +48,14 @@ export async function deliver(world: World, instance: Instance, slices: Slices):
   );
   for (const record of taken.flat()) record.acknowledged = true;
   return taken;
+}
+
+function noteDelivery({ logs }: World, record: LogRecord): void {
+  record.attempted = true;
+  record.wasDelivered = true;
+  const log = logs.find((it) => it.topic === record.topic && it.partition === record.partition);
+  const isGone = log !== undefined && record.offset < log.begin;
+  if (isGone && !record.acknowledged) log.isBlurred = true;
 }
 
 /** A poller's turn: what comes next of some partitions, going on where it was taken in. */
@@ -132,14 +138,27 @@ async function fold(
   const pool = instance.pool();
   await advanceWatermark(pool);
   for (const limit of limits) {
-    const { folded } = await repeated(() => finishWindows(pool, lease, limit));
+    const fenceBefore = await world.stage.gate.aside(() => fenceOf(world, FINISHER));
+    const { folded, finalised } = await repeated(() => finishWindows(pool, lease, limit));
+    if (fenceBefore > lease.fence) {
+      const actual = { folded, finalised };
+      world.wrongs.push({ what: "lost lease", key: FINISHER, expected: "a refusal", actual });
+    }
     if (folded > 0) world.note(`  ${instance.name} folded ${folded} under fence ${lease.fence}`);
   }
 }
 
+async function fenceOf({ stage }: World, name: string): Promise<number> {
+  const { rows } = await stage.owner.query<{ fence: number }>(
+    "select fence from leases where name = $1",
+    [name],
+  );
+  return rows[0]?.fence ?? 0;
+}
+
 /** Drops states past their retention. */
 export function expire(world: World, instance: Instance): Work {
-  const limit = world.random.whole(1, 30);
+  const limit = world.random.pick([5, 30, 1000]);
   return () =>
     swallow(world, async () => {
       await endLeases(instance, "maintain-partitions");
@@ -177,5 +196,6 @@ async function swallow(world: World, work: Work): Promise<void> {
     await work();
   } catch (error) {
     world.stage.logged.push(error);
+    if (error instanceof AppError) world.stage.gate.meet(`error ${error.code}`);
   }
 }

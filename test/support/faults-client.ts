@@ -94,17 +94,30 @@ class GatedClient extends Driver {
   }
 
   override connect(callback?: Callback): unknown {
-    if (this.#isConnected && callback !== undefined) {
-      this.removeAllListeners();
-      process.nextTick(callback, null);
-      return undefined;
+    if (callback === undefined) return super.connect();
+    void this.#connect(this.gate.actor, callback);
+    return undefined;
+  }
+
+  /** One after the other: who is ready first would be no choice of a seed. */
+  async #connect(actor: Actor | undefined, callback: Callback): Promise<void> {
+    if (actor !== undefined) {
+      await this.gate.turn({ actor, label: CONNECT, isInTransaction: () => false });
     }
-    if (this.gate.actor === undefined || callback === undefined) return super.connect(callback);
-    this.gate.connecting(1);
-    return super.connect((error) => {
-      this.gate.connecting(-1);
-      callback(error);
-    });
+    if (this.#isConnected) {
+      this.removeAllListeners();
+      callback(null);
+      return;
+    }
+    await this.gate.aside(
+      () =>
+        new Promise<void>((resolve) => {
+          super.connect((error) => {
+            resolve();
+            callback(error);
+          });
+        }),
+    );
   }
 
   override query(config: Config, values?: unknown, callback?: Callback): unknown {
@@ -148,9 +161,10 @@ class GatedClient extends Driver {
 
   /** Waits for the turn and lets happen what happens before the statement. */
   async #turn(actor: Actor, label: string): Promise<Fault | undefined> {
-    const fault = await this.gate.turn(actor, label, this.#isInTransaction);
+    const isInTransaction = (): boolean => this.#isInTransaction;
+    const fault = await this.gate.turn({ actor, label, isInTransaction });
     if (fault === "lost before" || fault === "dead") this.#break();
-    else if (fault === "terminated") await this.gate.terminate(this.processID);
+    else if (fault === "terminated") await this.#terminate();
     else if (fault === "stalled") await this.#stall();
     return fault;
   }
@@ -161,7 +175,7 @@ class GatedClient extends Driver {
    */
   async #stall(): Promise<void> {
     if (this.#isBroken) return;
-    if (this.#isCopying) return this.gate.terminate(this.processID);
+    if (this.#isCopying) return this.#terminate();
     this.gate.entered(this.processID);
     const setting = super.query("set idle_in_transaction_session_timeout = '25ms'");
     // Either way the connection is lost, now or in a moment.
@@ -238,6 +252,12 @@ class GatedClient extends Driver {
     gate.left(processID, !isDone || !this.#isInTransaction);
   }
 
+  async #terminate(): Promise<void> {
+    this.gate.entered(this.processID);
+    await this.gate.terminate(this.processID);
+    this.gate.left(this.processID, true);
+  }
+
   #terminateSoon(): void {
     // Nobody waits for it: the statement's own answer tells what came first.
     void this.gate.terminate(this.processID).catch(() => {});
@@ -255,6 +275,9 @@ class GatedClient extends Driver {
     return this.getTransactionStatus() === "T";
   }
 }
+
+/** What a turn is for that no fault is put on: the next statement meets a lost connection as well. */
+export const CONNECT = "connect";
 
 function labelOf(config: Exclude<Config, CopyStream>): string {
   const text = typeof config === "string" ? config : (config.name ?? config.text);

@@ -30,6 +30,7 @@ export async function endHistory(world: World): Promise<void> {
   await passTime(world, 100);
   await foldAll(world);
   const found: Difference[] = [
+    ...world.wrongs,
     ...(await differences(owner)),
     ...(await watchMoment(owner, world.seen)),
     ...(await unfinished(world)),
@@ -110,7 +111,7 @@ async function unfinished({ stage, logs }: World): Promise<Difference[]> {
 
 /** SQLSTATEs and messages that a broken connection, a lock or a lost lease may bring. */
 const EXPECTED =
-  /57P01|25P03|57P05|25P02|40001|40P01|55P03|ECONNRESET|EPIPE|ERR_STREAM|lease\.lost|Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|server closed the connection/;
+  /57P0[123]|ECONNREFUSED|25P03|57P05|25P02|40001|40P01|55P03|ECONNRESET|EPIPE|ERR_STREAM|lease\.lost|Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|server closed the connection/;
 
 function unexpected({ stage }: World): Difference[] {
   return stage.logged

@@ -4,8 +4,9 @@
  * Actors (invocations of functions) run side by side in this process. Each of their statements asks
  * for its turn here. One is let through at a time, chosen by chance with a seed, and the next choice
  * is made when everything stands still: every other actor waits here, for a lock, or has ended. So a
- * seed is one interleaving, and failing ones can be looked at again. With `serial` off statements
- * pass at once and meet as they may.
+ * seed is one interleaving, as far as PostgreSQL does not choose itself who of several gets a lock
+ * first, and failing ones can be looked at again. With `serial` off statements pass at once and meet
+ * as they may.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
@@ -32,13 +33,14 @@ export interface Actor {
 export interface Turn {
   readonly actor: Actor;
   readonly label: string;
-  readonly inTransaction: boolean;
+  /** Whether its connection is in a transaction. */
+  isInTransaction(): boolean;
 }
 
 interface Waiting extends Turn {
   readonly order: number;
-  /** Not chosen before as many others, unless nobody else can go on. */
-  notBefore: number;
+  /** Not chosen before as many others, unless nobody else can go on; undefined: not drawn yet. */
+  notBefore: number | undefined;
   readonly go: (fault: Fault | undefined) => void;
 }
 
@@ -70,7 +72,8 @@ export class Gate {
   #waiting: Waiting[] = [];
   /** Process ids of sessions with a statement under way; true: known to wait for a lock. */
   readonly #running = new Map<number, boolean>();
-  #connecting = 0;
+  #aside = 0;
+  #isOver = false;
   #order = 0;
   #granted = 0;
   #wake = Promise.withResolvers<void>();
@@ -114,27 +117,34 @@ export class Gate {
         const { promise } = this.#wake;
         if (left > 0 && !(await this.#letOneGo(rules))) await this.#change(promise);
       }
+    } catch (error) {
+      this.#isOver = true;
+      while (left > 0) await this.#endAll();
+      throw error;
     } finally {
+      this.#isOver = false;
       this.#rules = undefined;
     }
     if (failures.length > 0) throw failures[0];
   }
 
+  /** Nobody looks at what is left: whoever still runs meets nothing but lost connections. */
+  async #endAll(): Promise<void> {
+    const { promise } = this.#wake;
+    for (const { go } of this.#waiting.splice(0)) go("dead");
+    await this.#change(promise);
+  }
+
   /** Waits until the statement may go on, and says what goes wrong with it. */
-  async turn(actor: Actor, label: string, inTransaction: boolean): Promise<Fault | undefined> {
+  async turn(turn: Turn): Promise<Fault | undefined> {
     const rules = this.#rules;
-    this.meet(label);
-    if (actor.isDead) return "dead";
+    this.meet(turn.label);
+    if (turn.actor.isDead || this.#isOver) return "dead";
     if (rules === undefined) return undefined;
-    if (!rules.serial) return this.#judge(rules, { actor, label, inTransaction });
+    if (!rules.serial) return this.#judge(rules, turn);
     const { promise, resolve } = Promise.withResolvers<Fault | undefined>();
-    const isPaused = inTransaction && rules.random.chance(PAUSE_CHANCE);
-    const notBefore = isPaused ? this.#granted + rules.random.whole(3, 40) : 0;
     this.#order += 1;
-    const order = this.#order;
-    this.#waiting.push({ actor, label, inTransaction, order, notBefore, go: resolve });
-    // Arrivals within one moment have no order that a seed could rely on; actors have.
-    this.#waiting.sort((a, b) => a.actor.order - b.actor.order || a.order - b.order);
+    this.#waiting.push({ ...turn, order: this.#order, notBefore: undefined, go: resolve });
     this.#changed();
     return promise;
   }
@@ -151,7 +161,7 @@ export class Gate {
     if (rules.serial && this.#waiting.length === 0) return false;
     if (rules.random.chance(LOOK_CHANCE)) await rules.look();
     if (!rules.serial) return false;
-    const ready = this.#waiting.filter(({ notBefore }) => notBefore <= this.#granted);
+    const ready = this.#ready(rules.random);
     const chosen = rules.random.pick(ready.length > 0 ? ready : this.#waiting);
     this.#waiting = this.#waiting.filter((waiting) => waiting !== chosen);
     this.#granted += 1;
@@ -160,12 +170,23 @@ export class Gate {
     return true;
   }
 
+  #ready(random: Random): Waiting[] {
+    // Arrivals within one moment have no order that a seed could rely on; actors have.
+    this.#waiting.sort(
+      (a, b) => a.actor.order - b.actor.order || compareText(a.label, b.label) || a.order - b.order,
+    );
+    for (const waiting of this.#waiting) {
+      waiting.notBefore ??= random.chance(PAUSE_CHANCE) ? this.#granted + random.whole(3, 40) : 0;
+    }
+    return this.#waiting.filter(({ notBefore = 0 }) => notBefore <= this.#granted);
+  }
+
   /** Until nothing moves by itself. */
   async #rest(): Promise<void> {
     for (const since = performance.now(); ; ) {
       for (let n = 0; n < TURNS_TO_REST; n += 1) await nextTurn();
       const isAtRest = [...this.#running.values()].every((waitsForLock) => waitsForLock);
-      if (this.#connecting === 0 && isAtRest) return;
+      if (this.#aside === 0 && isAtRest) return;
       const changed = this.#wake.promise.then(() => true);
       if (await Promise.race([changed, sleep(LONG_MILLIS, false)])) continue;
       if (performance.now() - since > STUCK_MILLIS) throw nothingMoves();
@@ -194,10 +215,15 @@ export class Gate {
     if (isStuck) throw nothingMoves();
   }
 
-  /** A session begins, or ends, to connect. */
-  connecting(change: 1 | -1): void {
-    this.#connecting += change;
-    this.#changed();
+  /** Runs what takes its time past the gate; nobody else goes on until it has ended. */
+  async aside<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#aside += 1;
+    try {
+      return await work();
+    } finally {
+      this.#aside -= 1;
+      this.#changed();
+    }
   }
 
   /** A session's statement is under way. */
@@ -229,5 +255,7 @@ export class Gate {
     }
   }
 }
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 const nothingMoves = (): Error => new Error(`nothing has moved for ${STUCK_MILLIS} ms`);

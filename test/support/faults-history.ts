@@ -29,12 +29,17 @@ export class Wrong extends Error {
   }
 }
 
-export async function runHistory(world: World): Promise<void> {
+/** Actors by their names, to be run side by side. */
+export type Cast = ReadonlyMap<string, () => Promise<void>>;
+
+export async function runHistory(world: World, run = runThroughGate): Promise<void> {
   for (let round = 1; round <= world.traits.rounds; round += 1) {
     world.note(`round ${round}`);
     produce(world);
     await happen(world);
-    await runRound(world, round);
+    const cast = castOf(world);
+    world.note(`  together: ${[...cast.keys()].join(", ")}`);
+    await run(world, cast, round);
     if (world.random.chance(0.15)) await look(world);
   }
 }
@@ -42,7 +47,11 @@ export async function runHistory(world: World): Promise<void> {
 /** Throws `Wrong` unless everything is right at this moment. */
 export async function look(world: World): Promise<void> {
   const { owner } = world.stage;
-  const found = [...(await differences(owner)), ...(await watchMoment(owner, world.seen))];
+  const found = [
+    ...world.wrongs,
+    ...(await differences(owner)),
+    ...(await watchMoment(owner, world.seen)),
+  ];
   if (found.length > 0) throw new Wrong(found);
 }
 
@@ -76,7 +85,8 @@ const nameOf = (log: PartitionLog): string =>
 async function happen(world: World): Promise<void> {
   const { random, traits, stage, logs } = world;
   const log = random.pick(logs);
-  if (random.chance(0.15)) await giveUp(world, log);
+  if (random.chance(0.3)) await giveUp(world, log);
+  if (random.chance(0.06)) await dropEmptyWeek(world);
   if (traits.trims && random.chance(0.3)) {
     const begin = random.whole(log.begin, log.end);
     // A partition whose first records are gone before anything was taken in simply begins later.
@@ -110,11 +120,26 @@ async function raiseWatermark({ stage, random, maker, note }: World): Promise<vo
 
 /** The next batch of a partition goes to the failure destination. */
 async function giveUp(world: World, log: PartitionLog): Promise<void> {
-  const given = log.upcoming(world.random.whole(1, 12));
+  const given = log.upcoming(world.random.whole(1, 25));
   if (given.length === 0 || !(await isKnown(world, log))) return;
   for (const record of given) record.skipped = true;
+  world.givenUp.push(given);
   log.next = (given.at(-1)?.offset ?? 0) + 1;
   world.note(`  given up: ${inWords([given])}`);
+}
+
+/** A week's partition goes, as retention does it; the processes do not know. */
+async function dropEmptyWeek({ stage, random, note }: World): Promise<void> {
+  const week = random.pick(["20251215", "20251222", "20251229", "20260105"]);
+  const name = `stream_events_${week}`;
+  const { rows } = await stage.owner.query<{ is_empty: boolean }>(
+    `select to_regclass($1) is not null
+       and not exists (select from stream_events where tableoid = to_regclass($1)) as is_empty`,
+    [name],
+  );
+  if (rows[0]?.is_empty !== true) return;
+  await stage.owner.query(`drop table ${name}`);
+  note(`  ${name} was empty and is gone`);
 }
 
 /** Whether the database has met this very log, so that it notices what is missing. */
@@ -136,9 +161,7 @@ export async function passTime({ stage }: World, seconds: number): Promise<void>
   );
 }
 
-async function runRound(world: World, round: number): Promise<void> {
-  const works = castOf(world);
-  world.note(`  together: ${[...works.keys()].join(", ")}`);
+async function runThroughGate(world: World, cast: Cast, round: number): Promise<void> {
   const random = Random.of(world.seed, 1000 + round);
   await world.stage.gate.run(
     {
@@ -146,9 +169,9 @@ async function runRound(world: World, round: number): Promise<void> {
       serial: world.traits.serial,
       decide: (turn) => world.fault(turn, random),
       look: () => look(world),
-      note: (line) => world.note(line),
+      note: world.note,
     },
-    works,
+    cast,
   );
 }
 
@@ -167,7 +190,7 @@ const hasBegun =
     );
 
 /** Who runs in a round. */
-function castOf(world: World): ReadonlyMap<string, () => Promise<void>> {
+function castOf(world: World): Cast {
   const { random, stage, traits, delivered, leases } = world;
   const works = new Map<string, () => Promise<void>>();
   const add = (name: string, work: (instance: Instance) => () => Promise<void>): void => {
@@ -187,6 +210,11 @@ function castOf(world: World): ReadonlyMap<string, () => Promise<void>> {
     if (slices.length === 0) continue;
     add(`again ${inWords(slices)}`, (instance) => deliverAgain(world, instance, slices));
   }
+  const late = world.givenUp.filter((records) => records.length > 0);
+  if (late.length > 0 && random.chance(0.4)) {
+    const slices = partOf(world, [random.pick(late)]);
+    add(`late ${inWords(slices)}`, (instance) => deliverAgain(world, instance, slices));
+  }
   if (random.chance(0.6)) add("finish", (instance) => finish(world, instance, false));
   if (random.chance(0.15)) add("take over", (instance) => finish(world, instance, true));
   if (random.chance(0.1) && leases.length > 0) {
@@ -199,7 +227,10 @@ function castOf(world: World): ReadonlyMap<string, () => Promise<void>> {
     ["watchProgress", 0.3],
   ] as const) {
     const force = random.chance(0.5);
-    if (random.chance(share)) add(name, (instance) => runCron(world, instance, name, force));
+    // What comes late to a gap meets who fills it.
+    const isMet = name === "fillGaps" && [...works.keys()].some((it) => it.startsWith("late"));
+    if (random.chance(isMet ? 0.8 : share))
+      add(name, (instance) => runCron(world, instance, name, force));
   }
   return works;
 }

@@ -17,9 +17,9 @@ import { Gate } from "./faults-gate.ts";
 import { type Instance, ownerPool, type Stage } from "./faults-world.ts";
 import { HORIZON_DAYS } from "./model-log.ts";
 
-/** To be called at the top of a test file. */
-export async function faultStage(): Promise<Stage> {
-  const database = await testDatabase();
+/** To be called at the top of a test file. `database`: default one of its own on the run's server. */
+export async function faultStage(given?: TestDatabase): Promise<Stage> {
+  const database = given ?? (await testDatabase());
   // Two transactions that wait for each other need not do so for long.
   await database.pool.query(
     `alter database ${database.name} set deadlock_timeout = '20ms';

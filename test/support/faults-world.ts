@@ -5,11 +5,13 @@
 import { createPool, type Lease, type Pool } from "@headrace/db";
 import type { CronHandler, KafkaHandler } from "@headrace/handler";
 import type { TestDatabase } from "./database.ts";
+import { CONNECT } from "./faults-client.ts";
 import type { Fault, Gate, Turn } from "./faults-gate.ts";
 import { Random } from "./faults-random.ts";
 import { nothingSeen, type Seen } from "./faults-watch.ts";
 import { type LogRecord, PartitionLog } from "./model-log.ts";
 import { RecordMaker } from "./model-records.ts";
+import type { Difference } from "./recompute.ts";
 
 /** A process that runs the functions. */
 export interface Instance {
@@ -61,7 +63,11 @@ export class World {
   /** The history in words. */
   readonly lines: string[] = [];
   readonly delivered: Slices[] = [];
+  /** What was given up, and may still come from where it went. */
+  readonly givenUp: Slices[number][] = [];
   readonly leases: Lease[] = [];
+  /** What should not have been possible, to be told at the next look. */
+  readonly wrongs: Difference[] = [];
   readonly seen: Seen = nothingSeen();
   faults = 0;
 
@@ -71,7 +77,7 @@ export class World {
     this.random = Random.of(seed, 1);
     const { random } = this;
     this.traits = {
-      serial: random.chance(0.75),
+      serial: random.chance(0.7),
       rounds: random.whole(5, 8),
       faultRate: random.pick([0, 0.005, 0.01, 0.01, 0.02, 0.05]),
       recreates: random.chance(0.15),
@@ -84,6 +90,7 @@ export class World {
     this.maker = new RecordMaker(Random.of(seed, 2), {
       repeated: random.pick([0, 0.05, 0.1, 0.4]),
       broken: random.pick([0, 0.02, 0.05, 0.2]),
+      belated: this.traits.dropsStates ? 0.5 : 0,
       timestampType: random.chance(0.25) ? "CREATE_TIME" : "LOG_APPEND_TIME",
       rareTypes: this.traits.manyTypes ? ["rare_a", "rare_b", "rare_c", "rare_d"] : [],
       dataBytes: random.chance(0.08) ? 4000 : 0,
@@ -97,16 +104,19 @@ export class World {
 
   /** Which fault a statement meets. */
   fault(turn: Turn, random: Random): Fault | undefined {
+    if (turn.label === CONNECT) return undefined;
     const isCommit = turn.label === "commit";
     if (!random.chance(this.traits.faultRate * (isCommit ? 3 : 1))) return undefined;
     this.faults += 1;
+    // Who is first, the statement or the end of its connection, is no choice of a seed.
+    const racing = this.traits.serial ? 0 : isCommit ? 6 : 2;
     return random.weighted<Fault>({
       "lost before": 3,
-      "lost sending": isCommit ? 6 : 2,
-      "lost after": 3,
+      "lost sending": racing,
+      "lost after": isCommit ? 6 : 3,
       terminated: 1,
-      "terminated running": 1,
-      stalled: turn.inTransaction ? 1 : 0,
+      "terminated running": racing / 2,
+      stalled: turn.isInTransaction() ? 1 : 0,
       dead: 1,
     });
   }

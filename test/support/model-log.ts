@@ -126,6 +126,8 @@ export class PartitionLog {
   end = 0;
   /** Where the consumer goes on. */
   next = 0;
+  /** Records came that Kafka no longer had, so that they may have been counted as lost before. */
+  isBlurred = false;
   /** Records of logs that are gone. */
   readonly gone: LogRecord[] = [];
 

@@ -22,6 +22,8 @@ export interface RecordMakerOptions {
   /** Share of records that repeat an earlier event, and of those that can never be read. */
   readonly repeated: number;
   readonly broken: number;
+  /** Share of events that come for windows of the last minutes. */
+  readonly belated: number;
   readonly timestampType: Produced["timestampType"];
   /** Types besides the usual ones, of which most are beyond the limit. */
   readonly rareTypes: readonly string[];
@@ -110,6 +112,7 @@ export class RecordMaker {
   /** How far from the producer's clock, ms: mostly near it, else late by every class. */
   #lateness(): number {
     const random = this.#random;
+    if (random.chance(this.#options.belated)) return -random.whole(0, 2 * MINUTE);
     const how = random.weighted({ near: 80, ahead: 3, edge: 4, m: 5, h: 4, d: 2, older: 2 });
     if (how === "near") return random.whole(-6 * SECOND, 2 * SECOND) + random.fraction();
     if (how === "ahead") return random.whole(0, 4 * MINUTE);
