@@ -53,6 +53,16 @@ test("offsets that a late delivery filled after the gap was listed are not count
   ]);
 });
 
+test("offsets that are missing twice, before and after a topic was made again, are one gap each", async () => {
+  await gapOfNine();
+  await takeIn(worker, [event()], { topic: "t", offset: 0 });
+  await takeIn(worker, [event()], { topic: "t", offset: 12 });
+  expect(await gaps()).toEqual([
+    "1 10 next 1 lost 0 empty 0 open",
+    "10 12 next 10 lost 0 empty 0 open",
+  ]);
+});
+
 test("a runner that has lost its lease settles nothing", async () => {
   const gap = await gapOfNine();
   const lease = await leaseOf(worker, "fill-gaps");

@@ -22,6 +22,10 @@ const COLUMNS = "gap_id, topic, partition, from_offset, to_offset, next_offset, 
 const text = (micros: number | null): string | null =>
   micros === null ? null : instantText(micros);
 
+/**
+ * Offsets that are missing already stay in the gap they have: where a topic was made again, what came
+ * late from its old log may have opened one that the new log's numbers meet too.
+ */
 export async function openGap(
   sql: Sql,
   topic: string,
@@ -32,7 +36,14 @@ export async function openGap(
 ): Promise<void> {
   await sql.query(
     `insert into stream_gaps (topic, partition, from_offset, to_offset, next_offset, first_watermark, watermark)
-     values ($1, $2, $3, $4, $3, $5, $5)`,
+     select $1, $2, lower(missing), upper(missing), lower(missing), $5, $5
+     from unnest(int8multirange(int8range($3, $4)) - (
+       select coalesce(range_agg(int8range(next_offset, to_offset)), '{}')
+       from stream_gaps
+       where topic = $1
+         and partition = $2
+         and closed_at is null
+     )) as missing`,
     [topic, partition, fromOffset, toOffset, text(watermarkMicros)],
   );
 }
