@@ -4,8 +4,11 @@
  */
 import type { RouteScope } from "@headrace/handler";
 
-/** `worker`: few, long transactions. `orders`: many short ones. `reports`: read only. */
-export type PoolName = "worker" | "orders" | "reports";
+/**
+ * `worker`: few, long transactions. `orders`: many short ones. `reports`: read only. `owner`: changes
+ * the schema.
+ */
+export type PoolName = "worker" | "orders" | "reports" | "owner";
 
 export interface KafkaTrigger {
   readonly kind: "kafka";
@@ -42,7 +45,19 @@ export interface HttpRoute {
   readonly scope: RouteScope;
 }
 
-export type Trigger = KafkaTrigger | CronTrigger | HttpTrigger;
+/** Once per deploy, before anything else of the new release runs. */
+export interface DeployTrigger {
+  readonly kind: "deploy";
+}
+
+export type Trigger = KafkaTrigger | CronTrigger | HttpTrigger | DeployTrigger;
+
+/** What a function does with Kafka itself, beside being started by it. */
+export type KafkaUse =
+  | "produce" // writes records to the events topic
+  | "read" // reads records of the events topic again
+  | "offsets" // asks where logs begin and end
+  | "administer"; // makes topics
 
 export interface FunctionEntry<Kind extends Trigger = Trigger> {
   /** Below `functions/`, without its ending; the file exports `handler`. */
@@ -52,8 +67,9 @@ export interface FunctionEntry<Kind extends Trigger = Trigger> {
   readonly memoryMegabytes: number;
   /** Which database connections it needs, and so which secrets it is given. */
   readonly pools: readonly PoolName[];
-  /** Whether it talks to Kafka itself: reads offsets or records, or produces. */
-  readonly usesKafka: boolean;
+  readonly kafka: readonly KafkaUse[];
+  /** Starts `pulse` after its commits where no schedule may wake the database. */
+  readonly wakesPulse?: true;
 }
 
 /** One page of Lambda's price list: a core's full share comes with 1,769 MB. */
@@ -76,7 +92,8 @@ export const functions: readonly FunctionEntry[] = [
     timeoutSeconds: 60,
     memoryMegabytes: ONE_CORE_MEGABYTES,
     pools: ["worker"],
-    usesKafka: false,
+    kafka: [],
+    wakesPulse: true,
   },
   {
     file: "cron/pulse",
@@ -84,7 +101,7 @@ export const functions: readonly FunctionEntry[] = [
     timeoutSeconds: 180,
     memoryMegabytes: ONE_CORE_MEGABYTES,
     pools: ["worker"],
-    usesKafka: true,
+    kafka: ["offsets", "read"],
   },
   {
     file: "cron/finish-windows",
@@ -92,7 +109,7 @@ export const functions: readonly FunctionEntry[] = [
     timeoutSeconds: 60,
     memoryMegabytes: ONE_CORE_MEGABYTES,
     pools: ["worker"],
-    usesKafka: false,
+    kafka: [],
   },
   {
     file: "cron/watch-progress",
@@ -100,7 +117,7 @@ export const functions: readonly FunctionEntry[] = [
     timeoutSeconds: 30,
     memoryMegabytes: 512,
     pools: ["worker"],
-    usesKafka: true,
+    kafka: ["offsets"],
   },
   {
     file: "cron/fill-gaps",
@@ -108,7 +125,7 @@ export const functions: readonly FunctionEntry[] = [
     timeoutSeconds: 60,
     memoryMegabytes: 1024,
     pools: ["worker"],
-    usesKafka: true,
+    kafka: ["read"],
   },
   {
     file: "cron/maintain-partitions",
@@ -116,7 +133,7 @@ export const functions: readonly FunctionEntry[] = [
     timeoutSeconds: 300,
     memoryMegabytes: 512,
     pools: ["worker"],
-    usesKafka: false,
+    kafka: [],
   },
   {
     file: "http/collect",
@@ -127,7 +144,7 @@ export const functions: readonly FunctionEntry[] = [
     timeoutSeconds: 15,
     memoryMegabytes: 1024,
     pools: [],
-    usesKafka: true,
+    kafka: ["produce"],
   },
   {
     file: "http/reports",
@@ -141,7 +158,7 @@ export const functions: readonly FunctionEntry[] = [
     timeoutSeconds: 29,
     memoryMegabytes: 1024,
     pools: ["reports"],
-    usesKafka: false,
+    kafka: [],
   },
   {
     file: "http/operations",
@@ -157,7 +174,7 @@ export const functions: readonly FunctionEntry[] = [
     timeoutSeconds: 29,
     memoryMegabytes: 1024,
     pools: ["reports", "worker"],
-    usesKafka: true,
+    kafka: ["produce"],
   },
 ];
 
