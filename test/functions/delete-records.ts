@@ -1,10 +1,10 @@
 /** Moves the begin of a partition's log, as retention does. */
-import type { KafkaConfig } from "@headrace/kafka";
+import type { NamedBrokers } from "@headrace/kafka";
 import { Admin } from "@platformatic/kafka";
 
 /** Everything of the partition below `offset` is gone afterwards. */
 export async function deleteRecords(
-  config: KafkaConfig,
+  config: NamedBrokers,
   topic: string,
   partition: number,
   offset: number,

@@ -1,13 +1,21 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
-import { createAdmin, createFetcher, createProducer, type KafkaRecord } from "@headrace/kafka";
+import {
+  createAdmin,
+  createFetcher,
+  createProducer,
+  type KafkaConfig,
+  type KafkaRecord,
+} from "@headrace/kafka";
 import { afterAll, expect, onTestFinished, test } from "vitest";
+import { awsAnswers, clusterArn } from "./aws-answers.ts";
 import { eventually, readPartition } from "./clients.ts";
 import { ownBroker } from "./own-broker.ts";
 
 /** A Java virtual machine starts anew, on two processors that others use too. */
 const SLOW_MS = 90_000;
 
+const aws = awsAnswers();
 const broker = await ownBroker();
 const { brokers } = broker;
 const admin = createAdmin({ brokers });
@@ -121,4 +129,35 @@ test("records sent while the broker is killed are stored once each, in order, an
     expect(stored).toEqual(acknowledged[partition]);
   }
   expect(read).toEqual(acknowledged[0]?.slice(0, read.length));
+});
+
+test("brokers that all moved are found again, and what is sent meanwhile is stored once", {
+  timeout: SLOW_MS,
+}, async () => {
+  const tell = (addresses: readonly string[]) =>
+    aws.answer("GET bootstrap-brokers", { body: { bootstrapBrokerString: addresses.join(",") } });
+  const asks = () => aws.questions.length;
+  tell(brokers);
+  const config: KafkaConfig = { clusterArn: clusterArn() };
+  await admin.ensureTopic("moving", { partitions: 1 });
+  const producer = createProducer(config, { sendTimeoutMs: 50_000 });
+  onTestFinished(() => producer.close());
+  await producer.send([{ topic: "moving", value: "before" }]);
+  const before = asks();
+  const moving = broker.move();
+  const meanwhile = producer.send([{ topic: "moving", value: "meanwhile" }]);
+  const startedAt = performance.now();
+  const moved = await moving;
+  tell(moved);
+  await meanwhile;
+  await eventually(() => producer.send([{ topic: "moving", value: "after" }]).then(Boolean)).toBe(
+    true,
+  );
+  const perFiveSeconds = (performance.now() - startedAt) / 5_000;
+  expect(asks() - before).toBeGreaterThan(0);
+  expect(asks() - before).toBeLessThanOrEqual(1 + Math.ceil(perFiveSeconds));
+  const reader = createFetcher({ brokers: moved });
+  onTestFinished(() => reader.close());
+  const stored = (await readPartition(reader, "moving", 0)).map(({ value }) => `${value}`);
+  expect(stored).toEqual(["before", "meanwhile", "after"]);
 });

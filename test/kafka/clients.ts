@@ -3,8 +3,8 @@ import {
   createAdmin,
   createFetcher,
   createProducer,
-  type KafkaConfig,
   type KafkaRecord,
+  type NamedBrokers,
 } from "@headrace/kafka";
 import { afterAll, expect } from "vitest";
 import { kafkaBrokers, uniqueTopic } from "../support/kafka.ts";
@@ -15,7 +15,7 @@ export function eventually<T>(read: () => T | Promise<T>, timeout = 15_000) {
 }
 
 export async function testClients() {
-  const config: KafkaConfig = { brokers: await kafkaBrokers() };
+  const config: NamedBrokers = { brokers: await kafkaBrokers() };
   const admin = createAdmin(config);
   const producer = createProducer(config);
   const fetcher = createFetcher(config);

@@ -1,5 +1,7 @@
-import { createAdmin, createProducer } from "@headrace/kafka";
-import { expect, test } from "vitest";
+import { createRequire } from "node:module";
+import { createAdmin, createProducer, type KafkaConfig } from "@headrace/kafka";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { clusterArn } from "./aws-answers.ts";
 
 test.each([
   [[]],
@@ -24,4 +26,51 @@ test("where nobody listens, a call ends in its time and names the brokers", asyn
   });
   expect(performance.now() - startedAt).toBeLessThan(3_000);
   await admin.close();
+});
+
+const brokers = ["127.0.0.1:9"];
+const secret = "a-secret-that-stays-one";
+test.each<[string, KafkaConfig, string]>([
+  ["neither brokers nor a cluster", {}, "kafka.brokers"],
+  ["an ARN of something else", { clusterArn: "arn:aws:s3:::bucket" }, "kafka.cluster"],
+  ["an ARN without its id", { clusterArn: clusterArn().slice(0, -39) }, "kafka.cluster"],
+  ["a role without a region", { brokers, auth: { kind: "iam", region: "" } }, "kafka.auth"],
+  [
+    "a user without a name",
+    { brokers, auth: { kind: "scram", username: "", password: secret } },
+    "kafka.auth",
+  ],
+  [
+    "a user without a password",
+    { brokers, auth: { kind: "scram", username: "writer", password: "" } },
+    "kafka.auth",
+  ],
+  ["an authority that is no certificate", { brokers, tls: { ca: secret } }, "kafka.ca"],
+  [
+    "tokens of others for an MSK cluster",
+    { clusterArn: clusterArn(), auth: { kind: "token", source: () => Promise.reject() } },
+    "kafka.brokers",
+  ],
+])("%s is refused when a client is made", (_what, config, code) => {
+  expect(() => createAdmin(config)).toThrow(expect.objectContaining({ kind: "invalid", code }));
+  expect(() => createAdmin(config)).toThrow(
+    expect.objectContaining({ message: expect.not.stringContaining(secret) }),
+  );
+});
+
+test("Amazon's libraries are loaded by the first client that needs them, and by no other", async () => {
+  const { cache } = createRequire(import.meta.url);
+  const loaded = () => Object.keys(cache).some((path) => /msk-iam-sasl-signer/.test(path));
+  const askWith = async (config: KafkaConfig) => {
+    const admin = createAdmin(config, { timeoutMs: 100 });
+    onTestFinished(() => admin.close());
+    await expect(admin.offsets(["events"])).rejects.toMatchObject({ kind: "unavailable" });
+  };
+  await askWith({ brokers, auth: { kind: "scram", username: "writer", password: secret } });
+  expect(loaded()).toBe(false);
+  vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIDTHATISNONE");
+  vi.stubEnv("AWS_SECRET_ACCESS_KEY", secret);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  await askWith({ brokers, auth: { kind: "iam", region: "eu-central-1" } });
+  await expect.poll(loaded, { timeout: 10_000 }).toBe(true);
 });

@@ -1,9 +1,9 @@
 /** The client library's own producer: it writes what ours does not (transactions, compression, odd headers). */
-import type { Admin, KafkaConfig } from "@headrace/kafka";
+import type { Admin, NamedBrokers } from "@headrace/kafka";
 import { Producer as OtherProducer } from "@platformatic/kafka";
 import { expect } from "vitest";
 
-export function otherProducer(config: KafkaConfig): OtherProducer {
+export function otherProducer(config: NamedBrokers): OtherProducer {
   return new OtherProducer({
     clientId: "test",
     bootstrapBrokers: [...config.brokers],

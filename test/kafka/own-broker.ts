@@ -10,6 +10,8 @@ export interface OwnBroker {
   readonly brokers: readonly string[];
   /** kill -9 and a start with the same data. */
   restart(): Promise<void>;
+  /** kill -9 and a start with the same data at another port; answers the new address. */
+  move(): Promise<readonly string[]>;
   /** SIGSTOP: connections stay open and nobody answers. */
   freeze(): void;
   thaw(): void;
@@ -29,6 +31,11 @@ export async function ownBroker(): Promise<OwnBroker> {
     async restart() {
       await server.kill();
       server = await startKafka({ folder, jarsFolder: JARS_FOLDER, port });
+    },
+    async move() {
+      await server.kill();
+      server = await startKafka({ folder, jarsFolder: JARS_FOLDER });
+      return server.brokers;
     },
     freeze: () => void process.kill(server.pid, "SIGSTOP"),
     thaw: () => void process.kill(server.pid, "SIGCONT"),

@@ -1,5 +1,5 @@
 /** Runs a poller on the run's broker with a function of the test's, and keeps what it was sent. */
-import { createAdmin, createFetcher, createProducer, type KafkaConfig } from "@headrace/kafka";
+import { createAdmin, createFetcher, createProducer, type NamedBrokers } from "@headrace/kafka";
 import type { Clock } from "@headrace/kernel";
 import { jsonLogger } from "@headrace/kernel";
 import {
@@ -27,7 +27,7 @@ export interface PollerSetup extends Omit<KafkaTriggerOptions, "topic"> {
   readonly options?: Partial<KafkaPollerOptions>;
 }
 
-export async function pollerHarness(given?: KafkaConfig) {
+export async function pollerHarness(given?: NamedBrokers) {
   const config = given ?? { brokers: await kafkaBrokers() };
   const admin = createAdmin(config);
   const producer = createProducer(config, { sendTimeoutMs: 60_000 });

@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fetchKafkaJars, startKafka, startPostgres } from "@headrace/local";
 import { inject } from "vitest";
+import { type SecuredKafka, startSecuredKafka } from "./secured-kafka.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -38,6 +39,9 @@ export const adminUrl = (): Promise<string> => ask<string>("postgres");
 
 /** Addresses of the run's Kafka. */
 export const kafkaBrokers = (): Promise<readonly string[]> => ask<readonly string[]>("kafka");
+
+/** The run's Kafka that asks for credentials. */
+export const securedKafka = (): Promise<SecuredKafka> => ask<SecuredKafka>("secured-kafka");
 
 async function ask<Answer>(server: string): Promise<Answer> {
   const response = await fetch(`${inject("serversUrl")}/${server}`);
@@ -100,6 +104,7 @@ const STARTERS: readonly { name: string; start: (folder: string) => Promise<Star
   [
     { name: "postgres", start: providePostgres },
     { name: "kafka", start: provideKafka },
+    { name: "secured-kafka", start: provideSecuredKafka },
   ];
 
 const nothingToStop = async (): Promise<void> => {};
@@ -121,4 +126,10 @@ async function provideKafka(folder: string): Promise<Started<readonly string[]>>
   await fetchKafkaJars(JARS_FOLDER);
   const server = await startKafka({ folder: join(folder, "kafka"), jarsFolder: JARS_FOLDER });
   return { answer: server.brokers, stop: () => server.kill() };
+}
+
+async function provideSecuredKafka(folder: string): Promise<Started<SecuredKafka>> {
+  await fetchKafkaJars(JARS_FOLDER);
+  const { answer, server } = await startSecuredKafka(folder, JARS_FOLDER);
+  return { answer, stop: () => server.kill() };
 }

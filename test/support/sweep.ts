@@ -27,6 +27,7 @@ export async function sweepDeadRuns(home: string): Promise<void> {
 async function sweepFolder(folder: string): Promise<void> {
   await removePostgres(join(folder, "postgres"));
   await removeKafka(join(folder, "kafka"));
+  await removeKafka(join(folder, "secured-kafka"));
   await rm(folder, { recursive: true, force: true });
 }
 

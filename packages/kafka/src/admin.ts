@@ -1,5 +1,4 @@
 /** Makes topics and tells what there is. Every call ends within its time, 15 s unless told otherwise. */
-import { conflict } from "@headrace/kernel";
 import {
   ConfigResourceTypes,
   createPartitionsV3,
@@ -11,7 +10,7 @@ import {
 } from "@platformatic/kafka";
 import { Cluster, type TopicInfo } from "./cluster.ts";
 import type { KafkaConfig } from "./config.ts";
-import { accept, BrokerRefusal } from "./errors.ts";
+import { accept, BrokerRefusal, hasFewerPartitions } from "./errors.ts";
 import { type PartitionOffsets, readOffsets } from "./offsets.ts";
 
 export interface TopicShape {
@@ -120,11 +119,7 @@ async function fitTopic(cluster: Cluster, name: string, shape: TopicShape): Prom
   const info = await freshTopic(cluster, name);
   const count = info.leaders.length;
   if (count < shape.partitions) {
-    if (shape.grow !== true)
-      throw conflict(
-        "kafka.topic_has_fewer_partitions",
-        `topic "${name}" exists with ${count} partitions, ${shape.partitions} are wanted; more would move keys to other partitions`,
-      );
+    if (shape.grow !== true) throw hasFewerPartitions(name, count, shape.partitions);
     await growTopic(cluster, name, shape.partitions);
   }
   const wanted = Object.entries(shape.configs ?? {});

@@ -4,7 +4,7 @@
  * is out of date. Every call here ends within the time it is given.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { bug } from "@headrace/kernel";
+import { AppError, bug } from "@headrace/kernel";
 import {
   type API,
   type Connection,
@@ -13,7 +13,8 @@ import {
   metadataV12,
   ResponseError,
 } from "@platformatic/kafka";
-import { type BrokerAddress, type KafkaConfig, parseBrokers } from "./config.ts";
+import { type BrokerList, brokerList } from "./broker-list.ts";
+import { type BrokerAddress, type KafkaConfig, readSettings } from "./config.ts";
 import { Connections } from "./connections.ts";
 import { accept, BrokerRefusal, isPassing, toAppError, unanswered } from "./errors.ts";
 
@@ -33,8 +34,7 @@ const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 1_000;
 
 export class Cluster {
-  readonly brokers: readonly string[];
-  readonly #bootstrap: readonly BrokerAddress[];
+  readonly #bootstrap: BrokerList;
   readonly #connections: Connections;
   readonly #nodes = new Map<number, BrokerAddress>();
   readonly #topics = new Map<string, { info: TopicInfo; readAt: number }>();
@@ -43,19 +43,26 @@ export class Cluster {
   #controller: number | undefined;
 
   constructor(config: KafkaConfig) {
-    this.brokers = config.brokers;
-    this.#bootstrap = parseBrokers(config.brokers);
-    this.#connections = new Connections(config.clientId ?? "headrace");
+    const settings = readSettings(config);
+    this.#bootstrap = brokerList(settings);
+    this.#connections = new Connections(settings);
+  }
+
+  /** For messages: the addresses to begin with. */
+  get brokers(): readonly string[] {
+    return this.#bootstrap.names;
   }
 
   /** Runs `work` until it succeeds or fails for good, at most `timeoutMs`; throws AppError. */
   async attempt<T>(doing: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
     const startedAt = performance.now();
+    let last: unknown;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
       const leftMs = timeoutMs - (performance.now() - startedAt);
       try {
-        return await inTime(work(), leftMs, () => unanswered(doing, this.brokers));
+        return await inTime(work(), leftMs, () => unanswered(doing, this.brokers, last));
       } catch (error) {
+        last = error;
         const spentMs = performance.now() - startedAt;
         const topicUnknown = error instanceof BrokerRefusal && isTopicUnknown(error);
         const lastsMs = topicUnknown ? Math.min(timeoutMs, UNKNOWN_TOPIC_GRACE_MS) : timeoutMs;
@@ -113,17 +120,28 @@ export class Cluster {
     return info;
   }
 
-  /** A connection to some broker: a known one, else one of those named in the configuration. */
+  /** A connection to some broker: a known one, else one of those to begin with. */
   async anyone(): Promise<Connection> {
-    let failure: unknown;
-    for (const broker of [...this.#nodes.values(), ...this.#bootstrap]) {
-      try {
-        return await this.#connections.to(broker);
-      } catch (error) {
-        failure = error;
+    const failed = new Map<string, unknown>();
+    const firstOf = async (brokers: Iterable<BrokerAddress>): Promise<Connection | undefined> => {
+      for (const broker of brokers) {
+        const key = `${broker.host}:${broker.port}`;
+        if (failed.has(key)) continue;
+        try {
+          return await this.#connections.to(broker);
+        } catch (error) {
+          failed.set(key, error);
+        }
       }
-    }
-    throw failure;
+      return undefined;
+    };
+    const found =
+      (await firstOf(this.#nodes.values())) ?? (await firstOf(await this.#bootstrap.addresses()));
+    if (found !== undefined) return found;
+    this.#bootstrap.doubt();
+    const failures = [...failed.values()];
+    // One that says what is wrong tells more than one that did not answer.
+    throw failures.find((error) => error instanceof AppError) ?? failures.at(-1);
   }
 
   async node(id: number): Promise<Connection> {

@@ -1,5 +1,5 @@
 export { type Admin, type AdminOptions, createAdmin, type TopicShape } from "./admin.ts";
-export type { KafkaConfig } from "./config.ts";
+export type { KafkaAuth, KafkaConfig, NamedBrokers } from "./config.ts";
 export {
   createFetcher,
   type FetchedPartition,
@@ -10,6 +10,7 @@ export {
   type FetchState,
 } from "./fetcher.ts";
 export type { GroupOffset } from "./group-offsets.ts";
+export { createMskTopics, type MskTopicsOptions } from "./msk-topics.ts";
 export type { PartitionOffsets } from "./offsets.ts";
 export { murmur2, partitionOf } from "./partitioner.ts";
 export { createProducer, type Producer, type ProducerOptions } from "./producer.ts";
@@ -21,3 +22,4 @@ export type {
   RecordPosition,
   TimestampType,
 } from "./record.ts";
+export type { Token, TokenSource } from "./tokens.ts";

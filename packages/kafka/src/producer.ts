@@ -4,8 +4,8 @@
  *
  * While a broker works on one request, records that arrive wait and leave together in the next, so
  * that batches grow with the load and a lone record waits for nothing. `send` ends within
- * `sendTimeoutMs`. When it fails with `kafka.unavailable`, its records may or may not be stored, and
- * a record sent again by the caller can then be stored twice.
+ * `sendTimeoutMs`. When it fails with `kafka.unavailable` or `kafka.unauthenticated`, its records may
+ * or may not be stored, and a record sent again by the caller can then be stored twice.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { bug, invalid, unavailable } from "@headrace/kernel";

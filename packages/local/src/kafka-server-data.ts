@@ -10,23 +10,32 @@ import { commandLine, identifyProcess, isRunning, type ProcessIdentity } from ".
 export interface KafkaPorts {
   readonly port: number;
   readonly controllerPort: number;
+  /** More places to listen, as in `OAUTH://127.0.0.1:9095`. */
+  readonly listeners?: readonly string[];
 }
 
 /**
  * Paths are relative to the folder, in which the broker runs: a properties file and `log.dirs` have
  * their own ideas about commas, blanks, backslashes and letters beyond ASCII.
  */
-export async function writeConfig(folder: string, ports: KafkaPorts): Promise<void> {
-  await writeFile(join(folder, "server.properties"), properties(serverSettings(ports)));
+export async function writeConfig(
+  folder: string,
+  ports: KafkaPorts,
+  changes: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const settings = { ...serverSettings(ports), ...changes };
+  await writeFile(join(folder, "server.properties"), properties(settings));
   await writeFile(join(folder, "log4j2.properties"), properties(LOG_SETTINGS));
 }
 
-function serverSettings({ port, controllerPort }: KafkaPorts): Readonly<Record<string, string>> {
+function serverSettings(ports: KafkaPorts): Readonly<Record<string, string>> {
+  const { port, controllerPort, listeners = [] } = ports;
+  const open = [`PLAINTEXT://127.0.0.1:${port}`, ...listeners];
   return {
     "process.roles": "broker,controller",
     "node.id": "1",
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    "advertised.listeners": `PLAINTEXT://127.0.0.1:${port}`,
+    listeners: [...open, `CONTROLLER://127.0.0.1:${controllerPort}`].join(","),
+    "advertised.listeners": open.join(","),
     "controller.listener.names": "CONTROLLER",
     // Read at each start. A quorum written at formatting would keep the first start's port for ever.
     "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,

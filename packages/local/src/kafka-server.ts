@@ -3,7 +3,8 @@
  *
  * One running broker per folder. Topics and committed offsets survive stop and kill -9 of the
  * process; not a crash of the machine, as Kafka leaves writing out to the system. A broker that a
- * killed runtime left behind is ended first. It listens on 127.0.0.1 alone and asks for no password.
+ * killed runtime left behind is ended first. It listens on 127.0.0.1 alone and asks for no password,
+ * unless more listeners are given that do.
  */
 import { existsSync } from "node:fs";
 import { mkdir, realpath, rm } from "node:fs/promises";
@@ -34,6 +35,10 @@ export interface KafkaOptions {
   readonly logFile?: string;
   /** Default: a free one, another one at each start. */
   readonly port?: number;
+  /** Beside the one without a password, as in `SCRAM://127.0.0.1:9095`; `settings` say how they work. */
+  readonly listeners?: readonly string[];
+  /** Lines of `server.properties`, over our own. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 export interface KafkaServer {
@@ -101,7 +106,8 @@ async function startIn(folder: string, java: string, options: KafkaOptions) {
     if (options.port !== undefined && !(await isPortFree(options.port)))
       throw portTaken(options.port);
     const port = options.port ?? (await freePort());
-    await writeConfig(folder, { port, controllerPort: await freePort() });
+    const { listeners = [], settings } = options;
+    await writeConfig(folder, { port, controllerPort: await freePort(), listeners }, settings);
     await format(folder, java, classPath);
     const mark = await markLog(logFile);
     const child = await startChild({

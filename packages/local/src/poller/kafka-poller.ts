@@ -15,7 +15,7 @@
  * - Without a destination, records that are given up are dropped; the log names them.
  * - A partition whose records cannot be written to the destination waits until they can.
  */
-import { createFetcher, createProducer, type KafkaConfig, type Producer } from "@headrace/kafka";
+import { createFetcher, createProducer, type NamedBrokers, type Producer } from "@headrace/kafka";
 import type { Clock, Logger } from "@headrace/kernel";
 import { Backlog } from "./backlog.ts";
 import { Committer } from "./committer.ts";
@@ -28,7 +28,7 @@ import { type KafkaTriggerOptions, triggerSettings } from "./trigger.ts";
 import { countOf, halves, keep, keepNamed, type LastAttempt, type Unit } from "./unit.ts";
 
 export interface KafkaPollerOptions {
-  readonly kafka: KafkaConfig;
+  readonly kafka: NamedBrokers;
   readonly trigger: KafkaTriggerOptions;
   readonly function: FunctionSetup;
   /** Whose committed offsets are gone on from; one poller a group at a time. */

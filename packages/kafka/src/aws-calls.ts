@@ -1,0 +1,75 @@
+/**
+ * Calls to MSK's own API, with its answers of failure made ours. The SDK (half a megabyte) is loaded
+ * by the first call; it repeats what was throttled or got no answer, three attempts in all.
+ */
+
+import type { KafkaClient } from "@aws-sdk/client-kafka";
+import { invalid, unavailable } from "@headrace/kernel";
+import { Trouble } from "./errors.ts";
+
+type Msk = typeof import("@aws-sdk/client-kafka");
+
+export interface AwsCall {
+  /** Completes "… failed": `asking AWS for the brokers of …`. */
+  readonly doing: string;
+  /** What IAM has to allow. */
+  readonly action: string;
+  /** The error's code where the call got no usable answer. */
+  readonly failed: string;
+  readonly remedy: string;
+}
+
+/** In a VPC without a way out nobody answers. */
+const CONNECT_TIMEOUT_MS = 2_000;
+const REQUEST_TIMEOUT_MS = 5_000;
+
+/** Throws `Trouble` where it may pass, else AppError; errors named in `handing` as they are. */
+export async function callMsk<T>(
+  region: string,
+  call: AwsCall,
+  work: (msk: Msk, client: KafkaClient) => Promise<T>,
+  handing: readonly string[] = [],
+): Promise<T> {
+  const msk = await import("@aws-sdk/client-kafka");
+  const client = new msk.KafkaClient({
+    region,
+    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+  });
+  try {
+    return await work(msk, client);
+  } catch (error) {
+    if (error instanceof Error && handing.includes(error.name)) throw error;
+    throw explain(error, call);
+  } finally {
+    client.destroy();
+  }
+}
+
+const CREDENTIALS =
+  /^(CredentialsProviderError|ExpiredToken(Exception)?|UnrecognizedClientException|UnauthorizedException|InvalidClientTokenId|InvalidSignatureException|SignatureDoesNotMatch|MissingAuthenticationToken(Exception)?)$/;
+const FORBIDDEN = /^(ForbiddenException|AccessDenied(Exception)?)$/;
+/** Repeating the same question brings the same answer. */
+const FINAL = /^(BadRequestException|TopicExistsException|KafkaRequestException)$/;
+
+function explain(error: unknown, { doing, action, failed, remedy }: AwsCall): Error {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  const details = { cause: error };
+  const text = `${doing} failed (${name}: ${message})`;
+  if (CREDENTIALS.test(name))
+    return unavailable(
+      "kafka.unauthenticated",
+      `${text}: give this process AWS credentials that are valid now`,
+      details,
+    );
+  if (FORBIDDEN.test(name))
+    return unavailable("kafka.unauthorized", `${text}: allow ${action} to this role`, details);
+  if (name === "NotFoundException")
+    return invalid(
+      "kafka.cluster_unknown",
+      `${text}: clusterArn must name a cluster of this account and region`,
+      details,
+    );
+  if (FINAL.test(name)) return invalid("kafka.record_refused", text, details);
+  const again = { ...details, retryAfterSeconds: 5 };
+  return new Trouble(unavailable(failed, `${text}: try again later, or ${remedy}`, again));
+}
