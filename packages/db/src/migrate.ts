@@ -7,11 +7,16 @@
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
-import { AppError, conflict, invalid, unavailable } from "@headrace/kernel";
-import { forbidTemporaryTables, provisionRoles } from "./roles.ts";
+import { dirname, join } from "node:path";
+import { AppError, bug, conflict, invalid, unavailable } from "@headrace/kernel";
+import {
+  forbidTemporaryTables,
+  localProvision,
+  provisionRoles,
+  type RoleProvision,
+} from "./roles.ts";
 import { type Client, createPool, type Pool, sqlState } from "./sql.ts";
 
-const FOLDER = new URL("../migrations/", import.meta.url);
 const LEAST_VERSION = 170_000;
 
 interface Migration {
@@ -27,6 +32,15 @@ export interface RetentionSettings {
   readonly window_1m_retention?: string | null;
 }
 
+export interface MigrateOptions {
+  /** Limits and passwords of the roles; default: those of one machine. */
+  readonly roles?: RoleProvision;
+  /** Where the owner's address is set, for messages; default: `DATABASE_URL`. */
+  readonly setting?: string;
+}
+
+const SETTING = "DATABASE_URL";
+
 export interface Migrated {
   /** Names of the migrations that this call applied. */
   readonly applied: readonly string[];
@@ -36,26 +50,35 @@ export interface Migrated {
 export async function migrate(
   ownerUrl: string,
   settings: RetentionSettings = {},
+  options: MigrateOptions = {},
 ): Promise<Migrated> {
+  const { roles = localProvision(ownerUrl), setting = SETTING } = options;
+  const migrations = await readMigrations(await migrationsFolder());
   const pool = createPool({ connectionString: ownerUrl, max: 1, connectionTimeoutMillis: 10_000 });
   pool.on("error", () => {});
   try {
-    const applied = await applyAll(pool, ownerUrl);
+    const applied = await applyAll(pool, { roles, migrations, setting });
     await applySettings(pool, settings);
     return { applied };
   } catch (error) {
-    throw explainDatabase(error, ownerUrl);
+    throw explainDatabase(error, ownerUrl, setting);
   } finally {
     await pool.end();
   }
 }
 
-async function applyAll(pool: Pool, ownerUrl: string): Promise<string[]> {
+interface Release {
+  readonly roles: RoleProvision;
+  readonly migrations: readonly Migration[];
+  readonly setting: string;
+}
+
+async function applyAll(pool: Pool, { roles, migrations, setting }: Release): Promise<string[]> {
   const client = await pool.connect();
   try {
-    await requireVersion(client);
+    await requireVersion(client, setting);
     await client.query("set timezone = 'UTC'");
-    await provisionRolesOnce(client, ownerUrl);
+    await provisionRolesOnce(client, roles);
     await client.query("select pg_advisory_lock(hashtextextended('headrace.migrate', 0))");
     await forbidTemporaryTables(client);
     await client.query(
@@ -66,7 +89,6 @@ async function applyAll(pool: Pool, ownerUrl: string): Promise<string[]> {
          constraint migrations_pkey primary key (name)
        )`,
     );
-    const migrations = await readMigrations();
     const applied: string[] = [];
     for (const migration of await pending(client, migrations)) {
       await inOwnTransaction(client, async () => {
@@ -92,10 +114,10 @@ async function applyAll(pool: Pool, ownerUrl: string): Promise<string[]> {
  * Roles belong to the server and advisory locks to a database, so another database that is migrated
  * at the same moment may change the same row of the catalogue; the one that lost begins again.
  */
-async function provisionRolesOnce(client: Client, ownerUrl: string): Promise<void> {
+async function provisionRolesOnce(client: Client, roles: RoleProvision): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await inOwnTransaction(client, () => provisionRoles(client, ownerUrl));
+      return await inOwnTransaction(client, () => provisionRoles(client, roles));
     } catch (error) {
       if (!ROLE_RACES.has(sqlState(error) ?? "") || attempt === MAX_ROLE_ATTEMPTS) throw error;
     }
@@ -117,14 +139,14 @@ async function inOwnTransaction(client: Client, work: () => Promise<void>): Prom
   }
 }
 
-async function requireVersion(client: Client): Promise<void> {
+async function requireVersion(client: Client, setting: string): Promise<void> {
   const { rows } = await client.query<{ number: string; name: string }>(
     "select current_setting('server_version_num') as number, current_setting('server_version') as name",
   );
   if (Number(rows[0]?.number) >= LEAST_VERSION) return;
   throw invalid(
     "database.version",
-    `Headrace needs PostgreSQL 17 or newer; the server of DATABASE_URL is ${rows[0]?.name}`,
+    `Headrace needs PostgreSQL 17 or newer; the server of ${setting} is ${rows[0]?.name}`,
   );
 }
 
@@ -152,11 +174,28 @@ async function pending(client: Client, migrations: readonly Migration[]): Promis
   return migrations.filter((migration) => !done.has(migration.name));
 }
 
-async function readMigrations(): Promise<Migration[]> {
-  const names = (await readdir(FOLDER)).filter((name) => name.endsWith(".sql")).sort();
+/** The nearest one: beside the sources, or beside the bundle of a function that carries it along. */
+async function migrationsFolder(): Promise<string> {
+  for (let at = import.meta.dirname; ; at = dirname(at)) {
+    const folder = join(at, "migrations");
+    if ((await sqlFiles(folder)).length > 0) return folder;
+    if (dirname(at) === at) break;
+  }
+  throw bug(
+    "migration.folder_missing",
+    `no folder migrations with .sql files lies at or above ${import.meta.dirname}: copy packages/db/migrations beside the bundle (copyFiles)`,
+  );
+}
+
+const sqlFiles = async (folder: string): Promise<string[]> => {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => name.endsWith(".sql")).sort();
+};
+
+async function readMigrations(folder: string): Promise<Migration[]> {
   return Promise.all(
-    names.map(async (name) => {
-      const text = await readFile(new URL(name, FOLDER), "utf8");
+    (await sqlFiles(folder)).map(async (name) => {
+      const text = await readFile(join(folder, name), "utf8");
       return { name, text, checksum: createHash("sha256").update(text).digest("hex") };
     }),
   );
@@ -177,19 +216,19 @@ async function applySettings(pool: Pool, settings: RetentionSettings): Promise<v
 }
 
 /** The commonest mistakes with a database's address, said so that they can be put right. */
-export function explainDatabase(error: unknown, ownerUrl: string): unknown {
+export function explainDatabase(error: unknown, ownerUrl: string, setting = SETTING): unknown {
   if (error instanceof AppError || !(error instanceof Error)) return error;
   const { host, pathname, username } = new URL(ownerUrl);
-  const silent = `the server at ${host} does not answer: start it, or correct DATABASE_URL`;
+  const silent = `the server at ${host} does not answer: start it, or correct ${setting}`;
   const remedy: Record<string, string> = {
-    ECONNREFUSED: `nothing listens at ${host}: start the server, or correct DATABASE_URL`,
-    ENOTFOUND: `the host of ${host} is not known: correct DATABASE_URL`,
+    ECONNREFUSED: `nothing listens at ${host}: start the server, or correct ${setting}`,
+    ENOTFOUND: `the host of ${host} is not known: correct ${setting}`,
     ETIMEDOUT: silent,
     EHOSTUNREACH: silent,
-    "28P01": `the server at ${host} refuses the password of ${username}: correct DATABASE_URL`,
-    "28000": `the server at ${host} does not let ${username} in: correct DATABASE_URL or its pg_hba.conf`,
-    "3D000": `the server at ${host} has no database ${pathname.slice(1)}: create it, or correct DATABASE_URL`,
-    "42501": `${username} may not do this: DATABASE_URL must name a role that may create roles and owns the database (${error.message})`,
+    "28P01": `the server at ${host} refuses the password of ${username}: correct ${setting}`,
+    "28000": `the server at ${host} does not let ${username} in: correct ${setting} or its pg_hba.conf`,
+    "3D000": `the server at ${host} has no database ${pathname.slice(1)}: create it, or correct ${setting}`,
+    "42501": `${username} may not do this: ${setting} must name a role that may create roles and owns the database, the same one that made the roles of Headrace on this server (${error.message})`,
   };
   // The driver's own limit comes without a code.
   const isSilent = error.message.includes("connection timeout");

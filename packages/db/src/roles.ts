@@ -1,57 +1,37 @@
 /**
  * The roles that functions connect as, with limits that the database itself enforces.
  *
- * Roles belong to the whole server, databases share them. Their passwords are made from the owner's,
- * so that whoever may create them can also connect as them, and nothing more has to be kept secret.
+ * Roles belong to the whole server, databases share them. Whoever makes them need not be a superuser:
+ * a role that may create roles, as a managed service gives, manages those that it has made itself.
  */
 import { createHmac } from "node:crypto";
+import { type RoleLimits, type RoleName, roleLimits, type Size } from "@headrace/capacity";
 import { invalid } from "@headrace/kernel";
+import pg from "pg";
 import type { Sql } from "./sql.ts";
 
 export const ROLES = ["headrace_worker", "headrace_orders", "headrace_reports"] as const;
 export type Role = (typeof ROLES)[number];
 
-/** A frozen function must not hold a partition, a lease or the cut for longer than this. */
-const WRITER = {
-  idle_in_transaction_session_timeout: "3s",
-  transaction_timeout: "10s",
-  lock_timeout: "5s",
-  tcp_keepalives_idle: "10",
-  tcp_keepalives_interval: "10",
-  tcp_keepalives_count: "3",
-  timezone: "UTC",
-} as const;
-
-const SETTINGS: Record<Role, Readonly<Record<string, string>>> = {
-  headrace_worker: { ...WRITER, default_transaction_isolation: "read committed" },
-  headrace_orders: {
-    ...WRITER,
-    default_transaction_isolation: "read committed",
-    statement_timeout: "5s",
-    work_mem: "64MB",
-  },
-  headrace_reports: {
-    default_transaction_isolation: "repeatable read",
-    default_transaction_read_only: "on",
-    statement_timeout: "60s",
-    idle_in_transaction_session_timeout: "10s",
-    lock_timeout: "2s",
-    tcp_keepalives_idle: "10",
-    tcp_keepalives_interval: "10",
-    tcp_keepalives_count: "3",
-    timezone: "UTC",
-    // The large size has 512 MB; one machine shares its memory with Kafka and the functions.
-    work_mem: "64MB",
-  },
+const NAMES: Readonly<Record<Role, RoleName>> = {
+  headrace_worker: "worker",
+  headrace_orders: "orders",
+  headrace_reports: "reports",
 };
 
-const CONNECTIONS: Record<Role, number> = {
-  headrace_worker: 40,
-  headrace_orders: 100,
-  headrace_reports: 20,
-};
+/** How far the roles may go, and what they prove themselves by. */
+export interface RoleProvision {
+  readonly size: Size;
+  readonly passwords: Readonly<Record<Role, string>>;
+}
 
-export function rolePassword(ownerUrl: string, role: Role): string {
+/** One machine's: made from the owner's password, so that nothing more has to be kept secret. */
+export function localProvision(ownerUrl: string): RoleProvision {
+  const passwords = ROLES.map((role) => [role, rolePassword(ownerUrl, role)]);
+  return { size: "local", passwords: Object.fromEntries(passwords) };
+}
+
+function rolePassword(ownerUrl: string, role: Role): string {
   const { password } = new URL(ownerUrl);
   if (password === "") {
     throw invalid(
@@ -75,22 +55,68 @@ export function roleUrl(ownerUrl: string, role: Role): string {
  * repeat. The roles are shared by all databases of the server and no lock reaches over them: where
  * another database's owner does the same at this moment it fails and is to be repeated.
  */
-export async function provisionRoles(owner: Sql, ownerUrl: string): Promise<void> {
+export async function provisionRoles(owner: Sql, provision: RoleProvision): Promise<void> {
   const { rows } = await owner.query<{ rolname: string }>(
     "select rolname from pg_roles where rolname = any ($1)",
     [ROLES],
   );
   const known = new Set(rows.map((row) => row.rolname));
+  const limits = roleLimits(provision.size);
   for (const role of ROLES) {
-    // Names and settings are the constants above and the password is hexadecimal: DDL takes no parameters.
+    const { connections, ...bounds } = limits[NAMES[role]];
+    // DDL takes no parameters; names and values are constants of this release.
     if (!known.has(role)) await owner.query(`create role ${role}`);
     await owner.query(
-      `alter role ${role} login connection limit ${CONNECTIONS[role]} password '${rolePassword(ownerUrl, role)}'`,
+      `alter role ${role} login connection limit ${connections} password ${pg.escapeLiteral(provision.passwords[role])}`,
     );
-    for (const [name, value] of Object.entries(SETTINGS[role])) {
-      await owner.query(`alter role ${role} set ${name} = '${value}'`);
+    for (const [name, value] of Object.entries(roleSettings(role, bounds))) {
+      await owner.query(
+        value === undefined
+          ? `alter role ${role} reset ${name}`
+          : `alter role ${role} set ${name} = '${value}'`,
+      );
     }
+    await seeSessionsOf(owner, role);
   }
+}
+
+/** Undefined: the server's own. Written out, so that a size that has none takes the former one's away. */
+function roleSettings(
+  role: Role,
+  limits: Omit<RoleLimits, "connections">,
+): Readonly<Record<string, string | undefined>> {
+  const isReader = role === "headrace_reports";
+  return {
+    work_mem: `${limits.workMemMegabytes}MB`,
+    statement_timeout: millis(limits.statementTimeoutMs),
+    transaction_timeout: millis(limits.transactionTimeoutMs),
+    idle_in_transaction_session_timeout: millis(limits.idleInTransactionTimeoutMs),
+    lock_timeout: millis(limits.lockTimeoutMs),
+    default_transaction_isolation: isReader ? "repeatable read" : "read committed",
+    default_transaction_read_only: isReader ? "on" : undefined,
+    tcp_keepalives_idle: "10",
+    tcp_keepalives_interval: "10",
+    tcp_keepalives_count: "3",
+    timezone: "UTC",
+  };
+}
+
+const millis = (value: number | undefined): string | undefined =>
+  value === undefined ? undefined : `${value}ms`;
+
+/**
+ * `xmin_age_seconds` looks at these roles' sessions with the owner's eyes, and PostgreSQL shows a
+ * session's transaction only to whoever has its role's rights. Making a role gives the right to give
+ * it, not the role itself. Sessions of others (a person's, the service's) stay unseen unless the owner
+ * is a member of `pg_monitor`, as RDS and Neon make theirs.
+ */
+async function seeSessionsOf(owner: Sql, role: Role): Promise<void> {
+  const { rows } = await owner.query<{ sees: boolean }>(
+    "select pg_has_role(current_user, $1, 'usage') as sees",
+    [role],
+  );
+  if (rows[0]?.sees === true) return;
+  await owner.query(`grant ${role} to current_user with inherit true, set false`);
 }
 
 /** Every role may make temporary tables, which no limit bounds, unless that is taken away. */
@@ -104,4 +130,12 @@ export async function forbidTemporaryTables(owner: Sql): Promise<void> {
      end
      $$`,
   );
+}
+
+/** Limits that a role cannot be given and the server does not set itself, by name; none is as it should be. */
+export async function unsetLimits(sql: Sql): Promise<readonly string[]> {
+  const { rows } = await sql.query<{ name: string }>(
+    "select name from pg_settings where name = 'temp_file_limit' and setting = '-1'",
+  );
+  return rows.map(({ name }) => name);
 }

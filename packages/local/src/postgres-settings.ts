@@ -1,91 +1,22 @@
 /**
- * The server's own settings for a mixed load (steady ingest, short orders, wide reports), in one
- * place. Sized modestly from the machine's memory: Kafka and the functions live beside the server,
- * and a second copy may run. Durability is whole by default; only tests switch `fsync` off.
+ * The own server's postgresql.conf. Its values are those of every server (@headrace/capacity), scaled
+ * to this machine.
  */
 import { availableParallelism, totalmem } from "node:os";
-
-const MB = 1024 * 1024;
-
-export type PostgresSettings = ReturnType<typeof serverSettings>;
+import { type LocalSettings, localSettings } from "@headrace/capacity";
 
 /** Bytes of memory this process may count on: the machine's, or its container's if that is less. */
-export function machineMemory(): number {
+function machineMemory(): number {
   const limit = process.constrainedMemory();
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }
 
-/** Values as postgresql.conf has them. */
-export function serverSettings(memoryBytes = machineMemory(), cores = availableParallelism()) {
-  const share = (part: number, least: number, most: number): string =>
-    `${Math.round(Math.min(most, Math.max(least, (memoryBytes * part) / MB)))}MB`;
-  return {
-    // Loopback only, and no socket in a folder that other users share.
-    listen_addresses: "127.0.0.1",
-    unix_socket_directories: "",
-    // Worker 40, orders 100, reports 20, owner and spare.
-    max_connections: "200",
-    // One unpruned report over 400 weekly partitions of 5 relations each takes 2,000 locks; 200 x 256
-    // slots hold twenty such reports.
-    max_locks_per_transaction: "256",
-    password_encryption: "scram-sha-256",
-
-    shared_buffers: share(1 / 8, 128, 1024),
-    effective_cache_size: share(1 / 2, 512, 65_536),
-    maintenance_work_mem: share(1 / 32, 64, 512),
-    work_mem: "16MB",
-    // A role cannot set it: without it one wrong report fills the disk.
-    temp_file_limit: "2GB",
-
-    fsync: "on",
-    full_page_writes: "on",
-    synchronous_commit: "on",
-    wal_level: "replica",
-    // Far apart, so that pages are written whole once, not after every few seconds of ingest.
-    checkpoint_timeout: "15min",
-    max_wal_size: "4GB",
-    min_wal_size: "256MB",
-    wal_buffers: "16MB",
-    // lz4 is not built into these binaries, and pglz costs more processor time than the bytes it saves.
-    wal_compression: "off",
-
-    // Solid state disks: the default of 4 makes the planner avoid indexes.
-    random_page_cost: "1.1",
-    max_worker_processes: "16",
-    max_parallel_workers: String(Math.max(2, cores)),
-    max_parallel_workers_per_gather: "2",
-    // Compiling costs more than the short statements here take.
-    jit: "off",
-
-    // Small and often: the maintained tables are updated in place all day.
-    autovacuum_naptime: "15s",
-    autovacuum_vacuum_scale_factor: "0.05",
-    autovacuum_analyze_scale_factor: "0.05",
-    autovacuum_vacuum_insert_scale_factor: "0.1",
-    autovacuum_vacuum_cost_limit: "1000",
-
-    // Writers lock in key order, so a deadlock is rare and should end soon.
-    deadlock_timeout: "200ms",
-    tcp_keepalives_idle: "10",
-    tcp_keepalives_interval: "10",
-    tcp_keepalives_count: "3",
-
-    timezone: "UTC",
-    log_timezone: "UTC",
-    lc_messages: "C",
-    log_line_prefix: "%m [%p] %q%u@%d ",
-    // Statements are not logged: they may carry personal data.
-    log_min_error_statement: "panic",
-    log_error_verbosity: "terse",
-    log_parameter_max_length_on_error: "0",
-    log_checkpoints: "off",
-    log_temp_files: "64MB",
-    track_io_timing: "on",
-  };
+export function machineSettings(): LocalSettings {
+  return localSettings({ memoryBytes: machineMemory(), cores: availableParallelism() });
 }
 
 /** The text of a postgresql.conf. */
-export function settingsFile(settings: PostgresSettings): string {
+export function settingsFile(settings: LocalSettings): string {
   const lines = Object.entries(settings).map(
     ([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`,
   );
