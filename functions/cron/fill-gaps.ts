@@ -14,6 +14,7 @@ import {
   incomingRecord,
   kafkaConfig,
   loggable,
+  recordMetrics,
 } from "@headrace/handler";
 import { type RangePart, readRange } from "@headrace/kafka";
 import { AppError } from "@headrace/kernel";
@@ -58,7 +59,8 @@ async function settle(context: CronContext, gap: Gap, part: RangePart): Promise<
   if (part.kind !== "records") {
     const kind = part.kind === "empty" ? "empty" : "lost";
     const settled = await settleWithoutRecords(pool, lease, gap, kind, part.to);
-    if (kind === "lost" && settled > 0)
+    if (kind === "lost" && settled > 0) {
+      recordMetrics({ LostRecords: settled }, { topic });
       log.error("records were lost: Kafka no longer has them", {
         topic,
         partition,
@@ -66,13 +68,14 @@ async function settle(context: CronContext, gap: Gap, part: RangePart): Promise<
         toOffset: part.to,
         lost: settled,
       });
+    }
     return;
   }
   for (let from = 0; from < part.records.length; from += BATCH) {
     const records = part.records.slice(from, from + BATCH);
     const [first, last] = [records[0], records.at(-1)];
     if (first === undefined || last === undefined) return;
-    await ingestPartition(
+    const { stored, deadLetters } = await ingestPartition(
       pool,
       {
         topic,
@@ -86,6 +89,7 @@ async function settle(context: CronContext, gap: Gap, part: RangePart): Promise<
         filling: { gapId, upTo: last.offset + 1, lost: 0, empty: 0 },
       },
     );
+    recordMetrics({ EventsStored: stored, DeadLetters: deadLetters }, { topic });
   }
 }
 

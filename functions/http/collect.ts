@@ -8,15 +8,24 @@
  */
 import { randomUUIDv7 } from "node:crypto";
 import { checkEvent, type EventCheck, splitEvents } from "@headrace/events";
-import { answerWith, config, httpHandler, kafkaConfig, route } from "@headrace/handler";
-import { createProducer, type Producer } from "@headrace/kafka";
+import {
+  answerWith,
+  bodyNotJson,
+  config,
+  httpHandler,
+  kafkaProducer,
+  route,
+} from "@headrace/handler";
 import { type Fault, invalid } from "@headrace/kernel";
-import { z } from "zod";
+import * as z from "zod";
 
 const MAX_EVENTS = 500;
 const MAX_BODY_BYTES = 1024 * 1024;
 /** The client waits for it; Kafka answers in milliseconds, or within seconds while a leader changes. */
 const SEND_TIMEOUT_MS = 5_000;
+/** A record takes at most the send's time to its place, and clocks differ by less than the rest. */
+const MARGINS = { oldMillis: 60_000, aheadMillis: 10_000 } as const;
+const kafka = kafkaProducer("collect", { sendTimeoutMs: SEND_TIMEOUT_MS });
 
 const Verdict = z.union([
   z.strictObject({ status: z.literal(202), event_id: z.guid() }),
@@ -33,20 +42,17 @@ export const routes = {
   "POST /v1/events": route(
     {
       scope: "events:write",
-      // Read from its text, event by event: a parsed number has lost what exceeds 53 bits.
-      body: z.unknown(),
+      readsBytes: true,
       maxBodyBytes: MAX_BODY_BYTES,
       answer: Collected,
       status: 202,
     },
-    async ({ bodyText, nowMicros }) => {
-      const { checks, isArray } = checked(bodyText, nowMicros / 1000);
+    async ({ bodyBytes, nowMicros }) => {
+      const { checks, isArray } = checked(bodyBytes, nowMicros / 1000);
       const good = checks.filter((check) => check.ok);
       if (good.length === 0) throw refusedWhole(checks, isArray);
       const topic = config().eventsTopic;
-      await kafka().send(
-        good.map(({ event, json }) => ({ topic, key: event.userId, value: json })),
-      );
+      await kafka.send(good.map(({ event, json }) => ({ topic, key: event.userId, value: json })));
       return answerWith(good.length === checks.length ? 202 : 207, {
         events: checks.map(verdictOf),
       });
@@ -56,26 +62,22 @@ export const routes = {
 
 export const handler = httpHandler(routes);
 
-let producer: Producer | undefined;
-
-/** One for the process, made at its first request. */
-function kafka(): Producer {
-  producer ??= createProducer(kafkaConfig("collect"), { sendTimeoutMs: SEND_TIMEOUT_MS });
-  return producer;
-}
-
 function checked(
-  text: string,
+  body: Buffer,
   timestampMillis: number,
 ): { readonly checks: readonly EventCheck[]; readonly isArray: boolean } {
-  const batch = splitEvents(Buffer.from(text));
-  if ("code" in batch) throw invalid(batch.code, `the body ${batch.message}`);
+  const batch = splitEvents(body);
+  if ("code" in batch) throw bodyNotJson();
   const { items, isArray } = batch;
   if (items.length === 0) throw invalid("events.none", "the array holds no event");
   if (items.length > MAX_EVENTS) {
     throw invalid("events.too_many", `an array holds at most ${MAX_EVENTS} events`);
   }
-  const options = { horizonDays: config().eventHorizonDays, makeId: () => randomUUIDv7() };
+  const options = {
+    horizonDays: config().eventHorizonDays,
+    margins: MARGINS,
+    makeId: () => randomUUIDv7(),
+  };
   return { checks: items.map((item) => checkEvent(item, { timestampMillis }, options)), isArray };
 }
 
@@ -90,13 +92,13 @@ function verdictOf(check: EventCheck): z.input<typeof Verdict> {
 function refusedWhole(checks: readonly EventCheck[], isArray: boolean) {
   const refused = checks.filter((check): check is Refused => !check.ok);
   const faults = refused.flatMap((check, index) => faultsOf(check, isArray ? `/${index}` : ""));
-  const first = refused[0]?.faults[0];
+  const code = refused[0]?.faults[0].code ?? "events.none";
+  const [first] = faults;
+  if (first?.path === "") return invalid(code, `the event ${first.message}`, { faults });
   const subject = isArray
     ? "no event of the array is as it must be"
     : "the event is not as it must be";
-  return invalid(first?.code ?? "events.none", `${subject}: ${first?.path} ${first?.message}`, {
-    faults,
-  });
+  return invalid(code, `${subject}: ${first?.path} ${first?.message}`, { faults });
 }
 
 const faultsOf = ({ faults }: Refused, place: string): Fault[] =>

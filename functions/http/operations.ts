@@ -7,12 +7,12 @@ import { encodeFirstPosition, FIRST_POSITION_HEADER } from "@headrace/events";
 import {
   httpHandler,
   instantParam,
-  kafkaConfig,
+  kafkaProducer,
   limitParam,
   requireRange,
   route,
 } from "@headrace/handler";
-import { createProducer, type OutgoingRecord, type Producer } from "@headrace/kafka";
+import type { OutgoingRecord } from "@headrace/kafka";
 import { unavailable } from "@headrace/kernel";
 import {
   DeadLetterAnswer,
@@ -22,7 +22,7 @@ import {
   readHealth,
   readProgress,
 } from "@headrace/reports";
-import { z } from "zod";
+import * as z from "zod";
 import metadata from "../../package.json" with { type: "json" };
 
 const HOUR = 3_600_000_000;
@@ -30,6 +30,7 @@ const DAY = 24 * HOUR;
 /** Who asks for health wants to know at once. */
 const HEALTH_TIMEOUT_MS = 2_000;
 const SEND_TIMEOUT_MS = 5_000;
+const kafka = kafkaProducer("operations", { sendTimeoutMs: SEND_TIMEOUT_MS });
 
 const Code = z.string().regex(/^[a-z_]+\.[a-z0-9_]+$/, "must be a code such as event.not_json");
 const Topic = z.string().regex(/^[A-Za-z0-9._-]{1,249}$/, "must be the name of a topic");
@@ -55,13 +56,16 @@ const DeadLettersAnswer = z.strictObject({
 const MAX_LETTERS = 500;
 const MAX_LETTER_BYTES = 16 * 1024 * 1024;
 
+const LIMIT_RULE = `must be a whole number from 1 to ${MAX_LETTERS}`;
+const Limit = z.int(LIMIT_RULE).min(1, LIMIT_RULE).max(MAX_LETTERS, LIMIT_RULE);
+
 const ReplayBody = z
   .strictObject({
     ids: z.array(z.guid()).min(1).max(MAX_LETTERS).optional(),
     code: Code.optional(),
     from: instantParam.optional(),
     to: instantParam.optional(),
-    limit: z.int().min(1).max(MAX_LETTERS).optional(),
+    limit: Limit.optional(),
     /** Whether letters that were sent again before are meant too. */
     again: z.boolean().optional(),
   })
@@ -131,12 +135,13 @@ export const routes = {
       sql,
       log,
     }) => {
+      if (from !== null && to !== null) requireRange({ fromMicros: from, toMicros: to });
       const { letters, remaining, unreplayable } = await selectLettersToReplay(
         sql,
         ids === undefined ? { code, fromMicros: from, toMicros: to, again } : { ids },
         { letters: limit ?? MAX_LETTERS, bytes: MAX_LETTER_BYTES },
       );
-      await kafka().send(letters.map(recordOf));
+      await kafka.send(letters.map(recordOf));
       const replayed = letters.map(({ id }) => id);
       await markReplayed(sql, replayed);
       log.info("dead letters were sent again", { letters: letters.length, remaining });
@@ -149,14 +154,6 @@ export const handler = httpHandler(routes);
 
 /** Shared by all who ask at once: strangers may, and must not fill the pool. */
 let checking: Promise<HealthAnswer> | undefined;
-
-let producer: Producer | undefined;
-
-/** One for the process, made at its first use. */
-function kafka(): Producer {
-  producer ??= createProducer(kafkaConfig("operations"), { sendTimeoutMs: SEND_TIMEOUT_MS });
-  return producer;
-}
 
 /** The record as it was, and where it stood: an id that is made from a position stays the same. */
 const recordOf = ({ position, key, bytes }: ReplayableLetter): OutgoingRecord => ({

@@ -1,4 +1,4 @@
-import { kafkaBrokers, readConfig } from "@headrace/handler";
+import { databaseAddress, readConfig } from "@headrace/handler";
 import { AppError } from "@headrace/kernel";
 import { describe, expect, test } from "vitest";
 import { makeKeys } from "./serve.ts";
@@ -13,8 +13,12 @@ const auth = {
 describe("the environment", () => {
   test("that is empty has its defaults and nothing else", () => {
     expect(readConfig({})).toEqual({
-      databaseUrls: {},
-      kafkaBrokers: undefined,
+      databases: {},
+      kafka: undefined,
+      pulseFunction: undefined,
+      kafkaFailures: "report",
+      stage: "local",
+      size: "local",
       eventsTopic: "events",
       eventHorizonDays: 400,
       auth: undefined,
@@ -30,7 +34,11 @@ describe("the environment", () => {
       DATABASE_WORKER_URL: "postgresql://worker:pw@host:5432/db",
       DATABASE_REPORTS_URL: "postgres://reports@host/db?sslmode=require",
       DATABASE_ORDERS_URL: "",
+      DATABASE_OWNER_URL: "postgresql://owner@host/db",
       KAFKA_BROKERS: "one:9092, two.example:9093,[::1]:9094",
+      KAFKA_FAILURES: "throw",
+      HEADRACE_STAGE: "production",
+      HEADRACE_SIZE: "large",
       EVENTS_TOPIC: "shop.events",
       EVENT_HORIZON_DAYS: "3650",
       LOG_LEVEL: "debug",
@@ -39,11 +47,15 @@ describe("the environment", () => {
       PATH: "/usr/bin",
     });
     expect(read).toMatchObject({
-      databaseUrls: {
-        worker: "postgresql://worker:pw@host:5432/db",
-        reports: "postgres://reports@host/db?sslmode=require",
+      databases: {
+        worker: { url: "postgresql://worker:pw@host:5432/db", through: "server" },
+        reports: { url: "postgres://reports@host/db?sslmode=require", through: "server" },
+        owner: { url: "postgresql://owner@host/db", through: "server" },
       },
-      kafkaBrokers: ["one:9092", "two.example:9093", "[::1]:9094"],
+      kafka: { kind: "plain", brokers: ["one:9092", "two.example:9093", "[::1]:9094"] },
+      kafkaFailures: "throw",
+      stage: "production",
+      size: "large",
       eventsTopic: "shop.events",
       eventHorizonDays: 3650,
       logLevel: "debug",
@@ -51,7 +63,7 @@ describe("the environment", () => {
       checkAnswers: true,
       auth: { issuer: "https://issuer.test/", audience: "headrace", keys: jwks },
     });
-    expect(read.databaseUrls).not.toHaveProperty("orders");
+    expect(read.databases).not.toHaveProperty("orders");
   });
 
   test.each([
@@ -59,6 +71,10 @@ describe("the environment", () => {
     ["DATABASE_WORKER_URL", "postgresql://host-with-s3cret"],
     ["DATABASE_REPORTS_URL", "mysql://u:s3cret@host/db"],
     ["DATABASE_ORDERS_URL", "s3cret"],
+    ["DATABASE_OWNER_URL", "s3cret"],
+    ["KAFKA_FAILURES", "s3cret"],
+    ["HEADRACE_STAGE", "s3cret stage"],
+    ["HEADRACE_SIZE", "s3cret"],
     ["KAFKA_BROKERS", "s3cret"],
     ["KAFKA_BROKERS", "one:9092,,two:9092"],
     ["KAFKA_BROKERS", "http://one:9092"],
@@ -84,7 +100,10 @@ describe("the environment", () => {
   });
 
   test("that lacks what is asked for says what to set", () => {
-    expect(() => kafkaBrokers(readConfig({}))).toThrow("KAFKA_BROKERS is not set: set it to");
+    expect(() => databaseAddress("orders", readConfig({}))).toThrow(
+      "DATABASE_ORDERS_URL is not set and DatabaseOrdersPooled or DatabaseOrders is not linked: " +
+        "set it to a postgresql:// address, or link DatabaseOrders to this function",
+    );
   });
 });
 

@@ -10,8 +10,8 @@ const routes = {
     ({ params, requestId }) => ({ ...params, requestId }),
   ),
   "POST /v1/users": route(
-    { scope: "public", body: z.unknown(), answer: z.unknown() },
-    ({ bodyText }) => bodyText,
+    { scope: "public", readsBytes: true, answer: z.unknown() },
+    ({ bodyBytes }) => bodyBytes.toString(),
   ),
 } as const;
 const handler = httpHandler(routes, { log: silentLogger });

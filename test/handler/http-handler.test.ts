@@ -61,9 +61,9 @@ const routes = {
       }),
       maxBodyBytes: 1_000,
       status: 201,
-      answer: z.strictObject({ name: z.string(), text: z.string() }),
+      answer: z.strictObject({ name: z.string() }),
     },
-    ({ body, bodyText }) => ({ name: body.name, text: bodyText }),
+    ({ body }) => ({ name: body.name }),
   ),
   "PUT /v1/anything": route(
     { scope: "admin", body: z.unknown(), maxBodyBytes: 1 << 20, answer: z.unknown() },
@@ -277,13 +277,13 @@ describe("the path", () => {
 describe("the body", () => {
   const good = { name: "é", items: [{ quantity: 1 }] };
 
-  test("is read by its schema and handed on as sent", async () => {
+  test("is read by its schema", async () => {
     const text = ` ${JSON.stringify(good)} `;
     const reply = await served.ask("POST", "/v1/things", {
       body: text,
       headers: { "content-type": "Application/JSON; charset=UTF-8" },
     });
-    expect([reply.status, reply.body]).toEqual([201, { name: "é", text }]);
+    expect([reply.status, reply.body]).toEqual([201, { name: "é" }]);
   });
 
   test.each([
@@ -346,7 +346,7 @@ describe("the body", () => {
     expect([reply.status, reply.body.code]).toEqual([400, "request.body"]);
     expect(reply.body.errors).toEqual([
       { path: "/name", message: "is missing" },
-      { path: "/items/1/quantity", message: expect.stringContaining("int") },
+      { path: "/items/1/quantity", message: "must be a whole number" },
       { path: "/items/1/a~1b", message: "is not known here" },
       { path: "/more", message: "is not known here" },
     ]);

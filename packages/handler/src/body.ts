@@ -1,9 +1,4 @@
-/**
- * Reads a request's JSON body within bounds of size and nesting.
- *
- * Its text is handed on beside the parsed value, because a number parsed by JavaScript keeps 53 bits
- * and some of what is sent must be stored as it came.
- */
+/** Reads a request's JSON body within bounds of size and nesting. */
 import { invalid } from "@headrace/kernel";
 import type { HttpEvent } from "./http-event.ts";
 import { HttpRefusal } from "./problem.ts";
@@ -12,40 +7,41 @@ export const DEFAULT_MAX_BODY_BYTES = 64 * 1024;
 /** Recursive code (serialisers, validators) overflows the stack at some thousands. */
 const MAX_DEPTH = 1_000;
 
-export interface JsonBody {
-  readonly text: string;
-  readonly value: unknown;
-}
-
 /**
  * Throws `body.content_type` (415), `body.too_large` (413), `body.not_json` and `body.too_deep` (400).
  */
-export function readJsonBody(event: HttpEvent, maxBytes: number): JsonBody {
-  requireJson(event.headers);
-  const text = textOf(event, maxBytes);
+export function readJsonBody(event: HttpEvent, maxBytes: number): unknown {
+  const text = textOf(readBodyBytes(event, maxBytes));
   if (isTooDeep(text)) {
     throw invalid("body.too_deep", `the body nests deeper than ${MAX_DEPTH} levels`);
   }
   try {
-    return { text, value: JSON.parse(text) };
+    return JSON.parse(text);
   } catch {
-    throw notJson();
+    throw bodyNotJson();
   }
 }
 
-function textOf({ body = "", isBase64Encoded }: HttpEvent, maxBytes: number): string {
-  const bytes = isBase64Encoded ? Buffer.from(body, "base64") : undefined;
-  if ((bytes?.length ?? Buffer.byteLength(body)) > maxBytes) throw bodyTooLarge(maxBytes);
-  if (bytes === undefined) return body;
+/** What was sent as JSON, unread. Throws `body.content_type` (415) and `body.too_large` (413). */
+export function readBodyBytes(event: HttpEvent, maxBytes: number): Buffer {
+  requireJson(event.headers);
+  const { body = "", isBase64Encoded } = event;
+  const bytes = Buffer.from(body, isBase64Encoded ? "base64" : "utf8");
+  if (bytes.length > maxBytes) throw bodyTooLarge(maxBytes);
+  return bytes;
+}
+
+function textOf(bytes: Buffer): string {
   try {
     return strictUtf8.decode(bytes);
   } catch {
-    throw notJson();
+    throw bodyNotJson();
   }
 }
 
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
-const notJson = () => invalid("body.not_json", "the body is not JSON in UTF-8");
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export const bodyNotJson = () => invalid("body.not_json", "the body is not JSON in UTF-8");
 
 export function bodyTooLarge(maxBytes: number): HttpRefusal {
   return new HttpRefusal(413, "body.too_large", `the body is larger than ${maxBytes} bytes`);

@@ -6,7 +6,7 @@
  * somebody's laptop.
  */
 import { bug } from "@headrace/kernel";
-import { z } from "zod";
+import * as z from "zod";
 import type { Environment } from "./config.ts";
 
 /** The issuer of the local runtime's tokens. */

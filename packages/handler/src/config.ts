@@ -1,23 +1,45 @@
 /**
- * The one reader of the environment, once per process at its first use.
+ * The one reader of the environment and of what SST linked, once per process at its first use. A
+ * variable wins over a link.
  *
  * A value that is there and wrong is refused whole (`config.invalid`); one that is missing is refused
  * when somebody asks for it (`config.missing`), because no function needs all of them. Messages name
- * the variable and the remedy and never hold the value: it may be a secret.
+ * the variable or link and the remedy and never hold the value: it may be a secret.
  */
+import { SIZES, type Size } from "@headrace/capacity";
 import { bug, type LogLevel } from "@headrace/kernel";
-import { z } from "zod";
+import * as z from "zod";
 import { type AuthConfig, readAuthConfig } from "./config-auth.ts";
+import {
+  AppLink,
+  brokerList,
+  type DatabaseAddress,
+  DatabaseLink,
+  type Environment,
+  KafkaLink,
+  type LinkSource,
+  linksOf,
+  PulseLink,
+  postgresUrl,
+  readLink,
+} from "./links.ts";
+
+export type { Environment };
 
 /** What a database connection is for; each has its own role, limits and pool. */
-export const PURPOSES = ["worker", "orders", "reports"] as const;
+export const PURPOSES = ["worker", "orders", "reports", "owner"] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
 export interface Config {
-  readonly databaseUrls: Readonly<Partial<Record<Purpose, string>>>;
-  readonly kafkaBrokers: readonly string[] | undefined;
+  readonly databases: Readonly<Partial<Record<Purpose, DatabaseAddress>>>;
+  readonly kafka: KafkaLink | undefined;
+  /** The name of the function that the fast crons run in, where commits have to start it. */
+  readonly pulseFunction: string | undefined;
+  /** How a Kafka function says that a partition failed: see `kafkaHandler`. */
+  readonly kafkaFailures: "report" | "throw";
+  /** The stage's name; `local` outside of one. */
+  readonly stage: string;
+  readonly size: Size;
   readonly eventsTopic: string;
   readonly eventHorizonDays: number;
   readonly auth: AuthConfig | undefined;
@@ -46,49 +68,61 @@ export function checkAtColdStart(check: () => unknown = config): void {
   if (process.env.AWS_LAMBDA_FUNCTION_NAME) check();
 }
 
-const urlVariable: Record<Purpose, string> = {
-  worker: "DATABASE_WORKER_URL",
-  orders: "DATABASE_ORDERS_URL",
-  reports: "DATABASE_REPORTS_URL",
+const sources: Record<Purpose, { readonly variable: string; readonly links: readonly string[] }> = {
+  worker: { variable: "DATABASE_WORKER_URL", links: ["DatabaseWorkerPooled", "DatabaseWorker"] },
+  orders: { variable: "DATABASE_ORDERS_URL", links: ["DatabaseOrdersPooled", "DatabaseOrders"] },
+  reports: {
+    variable: "DATABASE_REPORTS_URL",
+    links: ["DatabaseReportsPooled", "DatabaseReports"],
+  },
+  owner: { variable: "DATABASE_OWNER_URL", links: ["DatabaseOwner"] },
 };
 
 /** Throws `config.missing`. */
-export function databaseUrl(purpose: Purpose, from: Config = config()): string {
-  return from.databaseUrls[purpose] ?? missing(urlVariable[purpose], "a postgresql:// address");
+export function databaseAddress(purpose: Purpose, from: Config = config()): DatabaseAddress {
+  const { variable, links } = sources[purpose];
+  return from.databases[purpose] ?? missing(variable, links, "a postgresql:// address");
 }
 
 /** Throws `config.missing`. */
-export function kafkaBrokers(from: Config = config()): readonly string[] {
-  return from.kafkaBrokers ?? missing("KAFKA_BROKERS", "a comma-separated list of host:port");
+export function kafkaAddress(from: Config = config()): KafkaLink {
+  return from.kafka ?? missing("KAFKA_BROKERS", ["Kafka"], "a comma-separated list of host:port");
 }
 
 /** Throws `config.missing`. */
 export function authConfig(from: Config = config()): AuthConfig {
   return (
     from.auth ??
-    missing("AUTH_ISSUER", "the tokens' issuer, with AUTH_AUDIENCE and AUTH_JWKS or AUTH_JWKS_URL")
+    missing(
+      "AUTH_ISSUER",
+      [],
+      "the tokens' issuer, with AUTH_AUDIENCE and AUTH_JWKS or AUTH_JWKS_URL",
+    )
   );
 }
 
-function missing(name: string, remedy: string): never {
-  throw bug("config.missing", `${name} is not set: set it to ${remedy}`);
+function missing(variable: string, links: readonly string[], remedy: string): never {
+  const [link] = links.toReversed();
+  throw bug(
+    "config.missing",
+    link === undefined
+      ? `${variable} is not set: set it to ${remedy}`
+      : `${variable} is not set and ${links.join(" or ")} is not linked: set it to ${remedy}, or link ${link} to this function`,
+  );
 }
-
-const postgresUrl = z
-  .string()
-  .refine(isPostgresUrl, "must be postgresql://user:password@host:port/database");
-
-const broker = /^(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$/;
-const brokers = z
-  .string()
-  .transform((list) => list.split(",").map((each) => each.trim()))
-  .refine((list) => list.every((each) => broker.test(each)), "must be host:port[,host:port…]");
 
 const Variables = z.object({
   DATABASE_WORKER_URL: postgresUrl.optional(),
   DATABASE_ORDERS_URL: postgresUrl.optional(),
   DATABASE_REPORTS_URL: postgresUrl.optional(),
-  KAFKA_BROKERS: brokers.optional(),
+  DATABASE_OWNER_URL: postgresUrl.optional(),
+  KAFKA_BROKERS: brokerList.optional(),
+  KAFKA_FAILURES: z.enum(["report", "throw"], "must be report or throw").default("report"),
+  HEADRACE_STAGE: z
+    .string()
+    .regex(/^[A-Za-z0-9-]{1,64}$/, "must be a stage's name (letters, digits, -)")
+    .optional(),
+  HEADRACE_SIZE: z.enum(SIZES, "must be local, starter, standard or large").default("local"),
   EVENTS_TOPIC: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,249}$/, "must be a topic's name (letters, digits, . _ -)")
@@ -105,8 +139,8 @@ const Variables = z.object({
   NODE_ENV: z.string().optional(),
 });
 
-/** Pure: the configuration that `env` states. An empty value counts as absent. */
-export function readConfig(env: Environment): Config {
+/** The configuration that `env` and the links state. An empty value counts as absent. */
+export function readConfig(env: Environment, link: LinkSource = linksOf(env)): Config {
   const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
   const parsed = Variables.safeParse(present);
   if (!parsed.success) {
@@ -115,14 +149,15 @@ export function readConfig(env: Environment): Config {
   }
   const values = parsed.data;
   const deployed = values.AWS_LAMBDA_FUNCTION_NAME !== undefined;
-  const { DATABASE_WORKER_URL, DATABASE_ORDERS_URL, DATABASE_REPORTS_URL } = values;
   return {
-    databaseUrls: {
-      ...(DATABASE_WORKER_URL === undefined ? {} : { worker: DATABASE_WORKER_URL }),
-      ...(DATABASE_ORDERS_URL === undefined ? {} : { orders: DATABASE_ORDERS_URL }),
-      ...(DATABASE_REPORTS_URL === undefined ? {} : { reports: DATABASE_REPORTS_URL }),
-    },
-    kafkaBrokers: values.KAFKA_BROKERS,
+    databases: readDatabases(present, link),
+    kafka: values.KAFKA_BROKERS
+      ? { kind: "plain", brokers: values.KAFKA_BROKERS }
+      : readLink(link, "Kafka", KafkaLink),
+    pulseFunction: readLink(link, "Pulse", PulseLink)?.functionName,
+    kafkaFailures: values.KAFKA_FAILURES,
+    stage: values.HEADRACE_STAGE ?? readLink(link, "App", AppLink)?.stage ?? "local",
+    size: values.HEADRACE_SIZE,
     eventsTopic: values.EVENTS_TOPIC,
     eventHorizonDays: values.EVENT_HORIZON_DAYS,
     auth: readAuthConfig(present, deployed),
@@ -132,7 +167,16 @@ export function readConfig(env: Environment): Config {
   };
 }
 
-function isPostgresUrl(text: string): boolean {
-  const url = URL.parse(text);
-  return url !== null && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1;
+function readDatabases(env: Environment, link: LinkSource): Config["databases"] {
+  const databases: Partial<Record<Purpose, DatabaseAddress>> = {};
+  for (const purpose of PURPOSES) {
+    const { variable, links } = sources[purpose];
+    const url = env[variable];
+    const address =
+      url === undefined
+        ? links.map((name) => readLink(link, name, DatabaseLink)).find((it) => it !== undefined)
+        : ({ url, through: "server" } as const);
+    if (address !== undefined) databases[purpose] = address;
+  }
+  return databases;
 }

@@ -9,9 +9,13 @@ import { randomUUID } from "node:crypto";
 import { type Lease, type Pool, releaseLease, takeLease } from "@headrace/db";
 import type { Logger } from "@headrace/kernel";
 import middy from "@middy/core";
+import { checkAtColdStart, databaseAddress } from "./config.ts";
 import type { InvocationContext } from "./http-event.ts";
+import { beginInvocation } from "./invocation.ts";
 import { loggable, logger } from "./log.ts";
+import { recordMetrics } from "./metrics.ts";
 import { pool } from "./pools.ts";
+import { INVOCATION_CONNECTIONS, needConnections } from "./pools-size.ts";
 
 export interface CronContext {
   readonly pool: Pool;
@@ -42,7 +46,10 @@ export interface CronOptions {
 const END_EARLY_MILLIS = 3_000;
 
 export function cronHandler(cron: Cron, options: CronOptions = {}): CronHandler {
+  checkAtColdStart(() => databaseAddress("worker"));
+  needConnections("worker", INVOCATION_CONNECTIONS.cron);
   const respond = async (_event: unknown, context: InvocationContext): Promise<CronResult> => {
+    beginInvocation(context.awsRequestId);
     const log = (options.log ?? logger()).with({
       cron: cron.name,
       requestId: context.awsRequestId,
@@ -58,6 +65,9 @@ export function cronHandler(cron: Cron, options: CronOptions = {}): CronHandler 
     try {
       await cron.run({ pool: database, lease, log, signal });
       return { ran: true };
+    } catch (error) {
+      recordMetrics({ CronFailures: 1 });
+      throw error;
     } finally {
       await giveBack(database, lease, log);
     }

@@ -6,13 +6,15 @@
 import { type AppError, bug, type Clock, type Logger } from "@headrace/kernel";
 import middy from "@middy/core";
 import { type Authenticate, createAuthenticator, type Principal, requireScope } from "./auth.ts";
-import { authConfig, checkAtColdStart, config, type Purpose } from "./config.ts";
+import { authConfig, checkAtColdStart, config, databaseAddress, type Purpose } from "./config.ts";
 import { jsonResult, optionsResult, problemResult } from "./http-answer.ts";
 import type { HttpEvent, HttpHandler, HttpResult } from "./http-event.ts";
 import { createRouteFinder, type FoundRoute, readInput } from "./http-request.ts";
 import { isStated, type RouteSpec, type Routes } from "./http-route.ts";
+import { beginInvocation } from "./invocation.ts";
 import { loggable, logger, systemClock } from "./log.ts";
 import { sqlOf } from "./pools.ts";
+import { INVOCATION_CONNECTIONS, needConnections } from "./pools-size.ts";
 import type { PurposeSql } from "./pools-sql.ts";
 import { asAppError } from "./problem.ts";
 
@@ -33,6 +35,11 @@ export function httpHandler(routes: Routes, options: HttpOptions = {}): HttpHand
   checkAtColdStart();
   const needsTokens = Object.values(routes).some((route) => route?.spec.scope !== "public");
   if (needsTokens) checkAtColdStart(authConfig);
+  for (const purpose of new Set(Object.values(routes).map((route) => route?.spec.pool))) {
+    if (purpose === undefined) continue;
+    checkAtColdStart(() => databaseAddress(purpose));
+    needConnections(purpose, INVOCATION_CONNECTIONS.http);
+  }
 
   return middy<HttpEvent, HttpResult>({ timeoutEarlyInMillis: TIMEOUT_EARLY_MILLIS })
     .onError(({ error, event }) => refused(error, event, options))
@@ -54,6 +61,7 @@ function responder(routes: Routes, options: HttpOptions) {
 
   return async (event: HttpEvent): Promise<HttpResult> => {
     const { requestId, http } = event.requestContext;
+    beginInvocation(requestId);
     if (http.method === "OPTIONS") return optionsResult(finder.allowed(event), requestId);
     const found = finder.find(event);
     const { spec, work } = found.route;

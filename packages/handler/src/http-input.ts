@@ -4,6 +4,7 @@
  */
 import { type Fault, invalid } from "@headrace/kernel";
 import type { z } from "zod";
+import { plainMessage } from "./input-messages.ts";
 
 /** Query parameters in the order sent, `+` read as a space. Throws `request.query`. */
 export function readQuery(rawQueryString: string): ReadonlyMap<string, string> {
@@ -54,7 +55,7 @@ type InputCode = keyof typeof nouns;
 
 /** `input` as `schema` reads it; throws `code` with every fault. */
 export function readWith(schema: z.ZodType, input: unknown, code: InputCode): unknown {
-  const parsed = schema.safeParse(input);
+  const parsed = schema.safeParse(input, { error: plainMessage });
   if (parsed.success) return parsed.data;
   throw refusedInput(
     code,

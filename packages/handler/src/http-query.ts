@@ -4,10 +4,14 @@
  */
 import { parseInstant } from "@headrace/events";
 import { invalid } from "@headrace/kernel";
-import { z } from "zod";
+import * as z from "zod";
 
 const SECOND = 1_000_000;
 const UNITS = { s: SECOND, m: 60 * SECOND, h: 3_600 * SECOND, d: 86_400 * SECOND } as const;
+
+/** Beyond these a day's arithmetic leaves the integers that a double holds. */
+export const EARLIEST_MICROS = Date.UTC(1700, 0, 1) * 1000;
+export const LATEST_MICROS = Date.UTC(2250, 0, 1) * 1000;
 
 /**
  * RFC 3339 with offset → microseconds since 1970, further digits cut. A space in the place of the
@@ -15,8 +19,11 @@ const UNITS = { s: SECOND, m: 60 * SECOND, h: 3_600 * SECOND, d: 86_400 * SECOND
  */
 export const instantParam = z.string().transform((text, context) => {
   const instant = parseInstant(text.replace(/ (?=\d\d:\d\d$)/, "+"));
-  if (instant !== undefined && Number.isSafeInteger(instant.micros)) return instant.micros;
-  context.addIssue("must be a time with an offset (2026-01-31T12:00:00Z), from 1684 to 2255");
+  const micros = instant?.micros ?? Number.NaN;
+  if (micros >= EARLIEST_MICROS && micros <= LATEST_MICROS) return micros;
+  context.addIssue(
+    "must be a time with an offset (2026-01-31T12:00:00Z) between the years 1700 and 2250",
+  );
   return z.NEVER;
 });
 
@@ -71,10 +78,10 @@ export interface MicrosRange {
   readonly toMicros: number;
 }
 
-/** Throws `report.range` unless from < to and the range is no longer than `maxMicros`. */
+/** Throws `report.range` unless from < to and the range is no longer than `maxMicros`, if that is said. */
 export function requireRange(
   range: MicrosRange,
-  { maxMicros }: { readonly maxMicros: number },
+  { maxMicros = Number.POSITIVE_INFINITY }: { readonly maxMicros?: number } = {},
 ): void {
   const length = range.toMicros - range.fromMicros;
   if (length <= 0) throw badRange("/to", "to must be after from");

@@ -3,8 +3,8 @@
  * the route's schemas.
  */
 
-import { z } from "zod";
-import { DEFAULT_MAX_BODY_BYTES, readJsonBody, refuseBody } from "./body.ts";
+import * as z from "zod";
+import { DEFAULT_MAX_BODY_BYTES, readBodyBytes, readJsonBody, refuseBody } from "./body.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import type { HttpEvent } from "./http-event.ts";
 import { readParams, readQuery, readWith } from "./http-input.ts";
@@ -50,7 +50,7 @@ export interface RouteInput {
   readonly query: unknown;
   readonly params: unknown;
   readonly body: unknown;
-  readonly bodyText: string;
+  readonly bodyBytes: Buffer | undefined;
   readonly after: unknown;
   readonly cursorAfter: (key: unknown) => string;
 }
@@ -80,11 +80,12 @@ function readRouteQuery(spec: RouteSpec, query: ReadonlyMap<string, string>): un
   return readWith(spec.query ?? noQuery, own, "request.query");
 }
 
-function readBody(event: HttpEvent, spec: RouteSpec): { body: unknown; bodyText: string } {
-  if (spec.body === undefined) {
-    refuseBody(event);
-    return { body: undefined, bodyText: "" };
-  }
-  const { text, value } = readJsonBody(event, spec.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES);
-  return { body: readWith(spec.body, value, "request.body"), bodyText: text };
+function readBody(
+  event: HttpEvent,
+  { body, readsBytes, maxBodyBytes = DEFAULT_MAX_BODY_BYTES }: RouteSpec,
+): Pick<RouteInput, "body" | "bodyBytes"> {
+  if (readsBytes) return { body: undefined, bodyBytes: readBodyBytes(event, maxBodyBytes) };
+  if (body === undefined) refuseBody(event);
+  const value = body && readWith(body, readJsonBody(event, maxBodyBytes), "request.body");
+  return { body: value, bodyBytes: undefined };
 }

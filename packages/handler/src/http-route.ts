@@ -18,12 +18,17 @@ export type RouteKey = `${Method} /${string}`;
 export interface RouteSpec {
   readonly scope: RouteScope;
   /** The connections behind `sql`; a route without them has no `sql`. */
-  readonly pool?: Purpose;
+  readonly pool?: Exclude<Purpose, "owner">;
   /** A strict object of texts: an unknown or repeated parameter is refused. */
   readonly query?: z.ZodType;
   /** Required where the path has parameters. */
   readonly params?: z.ZodType;
   readonly body?: z.ZodType;
+  /**
+   * In the place of `body`: the route reads the JSON from its bytes by itself, because it keeps digits
+   * that a parsed number has lost, or takes what is good in a body that is not all good.
+   */
+  readonly readsBytes?: true;
   /** What `work` returns is of its input type; checked in tests only. */
   readonly answer: z.ZodType;
   /** The sort key after which a page goes on: makes the query parameter `cursor`, `after` and `cursorAfter`. */
@@ -38,8 +43,7 @@ export interface RouteContext<Spec extends RouteSpec> {
   readonly query: Parsed<Spec, "query">;
   readonly params: Parsed<Spec, "params">;
   readonly body: Parsed<Spec, "body">;
-  /** The body's text as sent; empty where the route takes none. */
-  readonly bodyText: string;
+  readonly bodyBytes: Spec extends { readsBytes: true } ? Buffer : undefined;
   readonly sql: Spec extends { pool: Purpose } ? PurposeSql : undefined;
   /** Microseconds since 1970, the same throughout the request. */
   readonly nowMicros: number;

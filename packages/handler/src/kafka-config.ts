@@ -1,8 +1,33 @@
-/** Kafka as the environment states it, for functions that talk to it themselves. */
+/** Kafka as the environment or the link states it, for functions that talk to it themselves. */
 import type { KafkaConfig } from "@headrace/kafka";
-import { kafkaBrokers } from "./config.ts";
+import { kafkaAddress } from "./config.ts";
+import type { KafkaLink } from "./links.ts";
 
 /** `purpose` shows in the broker's log. Throws `config.missing`. */
 export function kafkaConfig(purpose: string): KafkaConfig {
-  return { brokers: kafkaBrokers(), clientId: `headrace-${purpose}` };
+  return { ...configOf(kafkaAddress()), clientId: `headrace-${purpose}` };
 }
+
+function configOf(link: KafkaLink): KafkaConfig {
+  switch (link.kind) {
+    case "plain":
+      return { brokers: link.brokers };
+    case "scram":
+      return {
+        brokers: link.brokers,
+        auth: { kind: "scram", username: link.username, password: link.password },
+      };
+    case "iam": {
+      const region = link.region ?? regionOf(link.clusterArn ?? "");
+      return {
+        brokers: link.brokers,
+        clusterArn: link.clusterArn,
+        region,
+        auth: { kind: "iam", region },
+      };
+    }
+  }
+}
+
+/** `arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/ID`; the link has neither without it. */
+const regionOf = (arn: string): string => arn.split(":")[3] ?? "";

@@ -7,6 +7,7 @@
  */
 import { type Clock, jsonLogger, type Logger, type LogLevel } from "@headrace/kernel";
 import { config } from "./config.ts";
+import { servedRequestId } from "./invocation.ts";
 
 export const systemClock: Clock = { now: () => Date.now() };
 
@@ -33,7 +34,13 @@ export interface LogSettings {
 
 export function createLogger({ level, deployed }: LogSettings): Logger {
   const stream = deployed ? process.stdout : process.stderr;
-  return jsonLogger({ clock: systemClock, level, write: (line) => stream.write(`${line}\n`) });
+  const options = { clock: systemClock, level, write: (line: string) => stream.write(`${line}\n`) };
+  return jsonLogger(options, {
+    // Read for each line, for those that belong to no request.
+    get requestId() {
+      return servedRequestId();
+    },
+  });
 }
 
 /** A wrong configuration must still be logged. */

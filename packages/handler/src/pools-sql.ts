@@ -6,7 +6,7 @@
  * more; a writer's never, because nobody knows whether it took effect.
  */
 import { type Client, inTransaction, type Pool, type Sql } from "@headrace/db";
-import type { QueryConfig, QueryResult, QueryResultRow } from "pg";
+import type { QueryConfig, QueryResultRow } from "pg";
 import { isWorthRepeating } from "./problem-database.ts";
 
 export interface PurposeSql extends Sql {
@@ -16,22 +16,42 @@ export interface PurposeSql extends Sql {
   transaction<Result>(work: (sql: Client) => Promise<Result>): Promise<Result>;
 }
 
-export function purposeSql(pool: Pool, { readOnly }: { readonly readOnly: boolean }): PurposeSql {
+/** Where connections come from. */
+export type Connections = Pick<Pool, "connect">;
+
+export interface PurposeSqlOptions {
+  readonly readOnly: boolean;
+  /** Runs on the connection before each statement, and first in each transaction. */
+  readonly before?: (connection: Sql) => Promise<void>;
+}
+
+export function purposeSql(pool: Connections, options: PurposeSqlOptions): PurposeSql {
+  const { readOnly, before } = options;
   const twice = readOnly ? repeatOnce : once;
+  const checked =
+    <Result>(work: (sql: Client) => Promise<Result>) =>
+    async (sql: Client): Promise<Result> => {
+      await before?.(sql);
+      return work(sql);
+    };
   return {
     query: <Row extends QueryResultRow>(text: string | QueryConfig, values?: unknown[]) =>
-      twice(() => runOne<Row>(pool, text, values)),
-    snapshot: (work) => twice(() => inTransaction(pool, "repeatable read", work)),
-    transaction: (work) => inTransaction(pool, "read committed", work),
+      twice(() =>
+        runOne(
+          pool,
+          checked((client) => client.query<Row>(text, values)),
+        ),
+      ),
+    snapshot: (work) => twice(() => inTransaction(pool, "repeatable read", checked(work))),
+    transaction: (work) => inTransaction(pool, "read committed", checked(work)),
   };
 }
 
 /** `Pool.query` throws the connection away after any error, a mere statement timeout included. */
-async function runOne<Row extends QueryResultRow>(
-  pool: Pool,
-  text: string | QueryConfig,
-  values: unknown[] | undefined,
-): Promise<QueryResult<Row>> {
+async function runOne<Result>(
+  pool: Connections,
+  work: (client: Client) => Promise<Result>,
+): Promise<Result> {
   const client = await pool.connect();
   // Without a listener the loss of the connection would end the process; the statement reports it.
   let lost = false;
@@ -40,7 +60,7 @@ async function runOne<Row extends QueryResultRow>(
   };
   client.on("error", onLost);
   try {
-    return await client.query<Row>(text, values);
+    return await work(client);
   } catch (error) {
     // An error that PostgreSQL itself sent leaves the connection in order.
     lost ||= !(error instanceof Error && "severity" in error && error.severity === "ERROR");

@@ -38,6 +38,8 @@ const states: readonly (readonly [prefix: string, meaning: Meaning])[] = [
   ["40", contended],
   ["55P03", contended],
   ["25P", contended],
+  // A server that was the writing one before.
+  ["25006", away],
   ["53", busy],
   ["57P", away],
   ["08", away],
@@ -66,6 +68,8 @@ const driverMessages: readonly (readonly [text: string, meaning: Meaning])[] = [
   ["Client has encountered a connection error", away],
   ["Client was closed", away],
   ["Cannot use a pool after calling end", away],
+  ["SASL: ", away],
+  ["The server does not support SSL", away],
 ];
 
 const BAD_TEXT = new Set(["22021", "22P05"]);
@@ -104,4 +108,5 @@ export function isWorthRepeating(thrown: unknown): boolean {
   );
 }
 
-const isSqlState = (code: string): boolean => /^[0-9A-Z]{5}$/.test(code) && /\d/.test(code);
+/** Whether an error's code is PostgreSQL's: a host's own have none that look so. */
+export const isSqlState = (code: string): boolean => /^[0-9A-Z]{5}$/.test(code) && /\d/.test(code);

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { awaitLease, hasWaiter, type Lease, type Pool, renewLease, takeLease } from "@headrace/db";
 import { AppError, type Logger } from "@headrace/kernel";
 import middy from "@middy/core";
+import { checkAtColdStart, databaseAddress } from "./config.ts";
 import {
   type Cron,
   type CronHandler,
@@ -19,8 +20,11 @@ import {
   giveBack,
 } from "./cron-handler.ts";
 import type { InvocationContext } from "./http-event.ts";
+import { beginInvocation } from "./invocation.ts";
 import { loggable, logger } from "./log.ts";
+import { recordMetrics } from "./metrics.ts";
 import { pool } from "./pools.ts";
+import { needConnections } from "./pools-size.ts";
 
 export interface PacedCron extends Cron {
   /** Seconds between the starts of two runs. */
@@ -41,7 +45,11 @@ const RENEW_MILLIS = 3_000;
 const CRON_LEASE_SECONDS = 15;
 
 export function pulseHandler(crons: readonly PacedCron[], options: CronOptions = {}): CronHandler {
+  checkAtColdStart(() => databaseAddress("worker"));
+  // Each cron may hold one while it works, and the pulse's own lease is looked at beside them.
+  needConnections("worker", crons.length + 1);
   const respond = async (_event: unknown, context: InvocationContext): Promise<CronResult> => {
+    beginInvocation(context.awsRequestId);
     const log = (options.log ?? logger()).with({ requestId: context.awsRequestId });
     const database = (options.pool ?? (() => pool("worker")))();
     const lease = await takeOver(database, context);
@@ -116,6 +124,7 @@ async function keepRunning(
     } catch (error) {
       holder.forget(error);
       log.error("a cron's run failed; the next one tries again", { error: loggable(error) });
+      recordMetrics({ CronFailures: 1 });
     }
     const restMillis = cron.every * 1000 - (performance.now() - startedAt);
     await sleep(Math.max(0, restMillis), undefined, { signal }).catch(() => {});
