@@ -6,8 +6,12 @@
  * event counts exactly once; also one that a client sent twice.
  */
 import { ingestPartition } from "@headrace/db";
-import { config, kafkaHandler } from "@headrace/handler";
+import { config, kafkaHandler, recordMetrics } from "@headrace/handler";
 
-export const handler = kafkaHandler(async (batch, { pool }) => ({
-  ...(await ingestPartition(pool, batch, { horizonDays: config().eventHorizonDays })),
-}));
+export const handler = kafkaHandler(async (batch, { pool, givingUp }) => {
+  const { eventHorizonDays: horizonDays } = config();
+  const ingested = await ingestPartition(pool, batch, { horizonDays, givingUp });
+  const { stored, deadLetters } = ingested;
+  recordMetrics({ EventsStored: stored, DeadLetters: deadLetters }, { topic: batch.topic });
+  return { ...ingested };
+});

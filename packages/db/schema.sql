@@ -157,6 +157,17 @@ create table stream_events (
   constraint stream_events_late_class_is_known CHECK (((late_class >= 0) AND (late_class <= 4)))
 ) partition by RANGE (event_time);
 
+create table stream_failures (
+  topic text not null,
+  partition integer not null,
+  first_offset bigint not null,
+  failures integer not null,
+  code text not null,
+  failed_at timestamp with time zone not null default clock_timestamp(),
+  constraint stream_failures_pkey PRIMARY KEY (topic, partition),
+  constraint stream_failures_are_counted_from_one CHECK ((failures > 0))
+) with (fillfactor=50);
+
 create table stream_gaps (
   gap_id bigint generated always as identity not null,
   topic text not null,
@@ -355,7 +366,7 @@ CREATE OR REPLACE FUNCTION public.ensure_epoch()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 declare
-  here bigint := (select system_identifier from pg_control_system());
+  here bigint := server_identity();
   known record;
 begin
   select e.epoch, e.system_identifier = here and
@@ -476,6 +487,20 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.server_identity()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (select system_identifier from pg_control_system());
+exception
+  when insufficient_privilege or feature_not_supported or object_not_in_prerequisite_state then
+    return (select oid from pg_database where datname = current_database());
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.set_tx_defaults(epoch integer)
  RETURNS void
  LANGUAGE plpgsql
@@ -528,7 +553,7 @@ $function$;
 
 comment on column clock.watermark is 'Every event older than this has been seen, as far as can be told; null until it is known. Only rises.';
 comment on column clock.raw_from is 'Raw events older than this are gone or going; nothing older than it changes again.';
-comment on table dead_letters is 'Records that can never be read, kept with the reason. bytes is null for a tombstone and after 30 days.';
+comment on table dead_letters is 'Records that can never be read, or were given up, kept with the reason. bytes is null for a tombstone and after 30 days.';
 comment on table epochs is 'Transaction ids start again after a restore; each start is one epoch. tx = epoch * 2^44 + transaction id, below 2^53.';
 comment on table event_types is 'The types that have windows of their own: the first 1,000. All others are counted under "other".';
 comment on table leases is 'One runner at a time. A holder''s transaction first updates its row where fence = its own; a takeover raises the fence.';
@@ -542,6 +567,8 @@ comment on table stream_ends is 'Where each partition''s log begins and ends in 
 comment on column stream_events.amount_cents is 'Money in cents.';
 comment on column stream_events.duration is 'Seconds.';
 comment on column stream_events.record_time is 'The record''s Kafka timestamp; where producers set it, at most the database''s clock at that time.';
+comment on table stream_failures is 'How often in a row a partition''s batch from first_offset failed, where nobody but the functions counts: after 20 its records are tried alone. An unavailable database does not count.';
+comment on column stream_failures.code is 'Of the last failure: an SQLSTATE, or the name of an error.';
 comment on table stream_gaps is 'Offsets that were skipped: from_offset up to, not with, to_offset. A cron reads them again from Kafka.';
 comment on column stream_gaps.first_watermark is 'The partition''s watermark when the gap was found; lateness of its records starts from there.';
 comment on column stream_gaps.lost is 'Offsets that Kafka no longer had.';
@@ -561,6 +588,7 @@ grant execute on function ensure_event_partitions(date[]) to headrace_worker;
 grant execute on function micros(timestamp with time zone) to public;
 grant execute on function overall_watermark() to public;
 grant execute on function register_event_types(text[]) to headrace_worker;
+grant execute on function server_identity() to public;
 grant execute on function tx_horizon() to public;
 grant execute on function xmin_age_seconds() to headrace_orders, headrace_reports, headrace_worker;
 grant insert, select, update on leases to headrace_worker;
@@ -576,6 +604,8 @@ grant insert, select, update on stream_ends to headrace_worker;
 grant select on stream_ends to headrace_orders, headrace_reports;
 grant insert, select on stream_events to headrace_worker;
 grant select on stream_events to headrace_orders, headrace_reports;
+grant delete, insert, select, update on stream_failures to headrace_worker;
+grant select on stream_failures to headrace_orders, headrace_reports;
 grant insert, select, update on stream_gaps to headrace_worker;
 grant select on stream_gaps to headrace_orders, headrace_reports;
 grant insert, select, update on stream_progress to headrace_worker;

@@ -1,7 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { derivedEventId } from "@headrace/events";
-import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { forgetConfig } from "@headrace/handler";
+import { afterAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { testDatabase } from "../support/database.ts";
 import { kafkaBrokers, kafkaEvent, kafkaRecord } from "../support/kafka.ts";
+import { POISON, plantPoison, removePoison } from "../support/poison.ts";
 import { httpClient } from "./http-client.ts";
 import { testTopic } from "./topic-reader.ts";
 
@@ -45,7 +48,7 @@ beforeEach(async () => {
   await topic.taken();
   await db.pool.query(
     `truncate stream_events, stream_batches, stream_progress, stream_ends, stream_gaps, dead_letters,
-       open_windows, realtime_aggregates;
+       open_windows, realtime_aggregates, stream_failures;
      update clock set watermark = null`,
   );
 });
@@ -212,6 +215,44 @@ describe("POST /v1/dead-letters/replay", () => {
     ]);
   });
 
+  test("stores what was given up, once its cause is gone, under the identity it had", async () => {
+    process.env.KAFKA_FAILURES = "throw";
+    forgetConfig();
+    onTestFinished(() => {
+      delete process.env.KAFKA_FAILURES;
+      forgetConfig();
+    });
+    await plantPoison(db.pool);
+    await db.pool.query(
+      `insert into stream_failures (topic, partition, first_offset, failures, code)
+       values ($1, 0, 80, 20, 'P0001')`,
+      [topic.name],
+    );
+    const bad = event("2026-11-01T00:00:00Z", { user_id: POISON });
+    const good = event("2026-11-01T00:00:00Z");
+    await ingest([good, kafkaRecord(bad, { key: "k" }), good], { firstOffset: 80 });
+    expect(await letters()).toMatchObject([{ code: "batch.gave_up", replayed: false }]);
+
+    await removePoison(db.pool);
+    for (const again of [false, true]) {
+      const { body } = await replay({ code: "batch.gave_up", again });
+      expect(body).toMatchObject({ replayed: [expect.any(String)], remaining: 0 });
+      await ingestProduced();
+    }
+    const stored = await db.pool.query(
+      "select event_id, user_id from stream_events where user_id = $1",
+      [POISON],
+    );
+    const position = {
+      topic: topic.name,
+      partition: 0,
+      offset: 81,
+      timestampMillis: RECORD_MILLIS,
+    };
+    expect(stored.rows).toEqual([{ event_id: derivedEventId(position), user_id: POISON }]);
+    expect(await letters()).toMatchObject([{ code: "batch.gave_up", replayed: true }]);
+  });
+
   test("keeps a letter's identity where its producer's clock was far ahead", async () => {
     const ahead = Date.now() + 3_600_000;
     const batch = kafkaEvent(
@@ -240,6 +281,35 @@ describe("POST /v1/dead-letters/replay", () => {
     expect(values.toSorted()).toEqual(["a", "b", "c"]);
     expect(await outcome({ to: "2026-01-01T00:00:00Z", again: true })).toEqual([0, 0]);
     expect(await outcome({ from: "2026-01-01T00:00:00Z", again: true })).toEqual([3, 0]);
+  });
+
+  test("of a stretch that ends before it begins is refused as a list of it is", async () => {
+    await ingest(["a"]);
+    const answer = await replay({
+      code: "event.not_json",
+      from: "2026-01-02T00:00:00Z",
+      to: "2026-01-01T00:00:00Z",
+    });
+    expect([answer.status, answer.body.code]).toEqual([400, "report.range"]);
+    expect(answer.body.errors).toEqual([{ path: "/to", message: "to must be after from" }]);
+  });
+
+  test.each<[Record<string, unknown>, string, string]>([
+    [{ ids: "x" }, "/ids", "must be an array"],
+    [{ ids: [] }, "/ids", "must hold at least 1"],
+    [{ ids: ["x"] }, "/ids/0", "must be a UUID"],
+    [{ ids: Array(501).fill(randomUUID()) }, "/ids", "must hold at most 500"],
+    [{ code: "event.x", limit: 0 }, "/limit", "must be a whole number from 1 to 500"],
+    [{ code: "event.x", limit: 501 }, "/limit", "must be a whole number from 1 to 500"],
+    [{ code: "event.x", limit: 1.5 }, "/limit", "must be a whole number from 1 to 500"],
+    [{ code: "event.x", limit: "1" }, "/limit", "must be a whole number from 1 to 500"],
+    [{ code: "event.x", again: 1 }, "/again", "must be true or false"],
+    [{ code: 7 }, "/code", "must be a text"],
+    [{ code: "x" }, "/code", "must be a code such as event.not_json"],
+  ])("of %j is refused in words of its own", async (body, path, message) => {
+    const answer = await replay(body);
+    expect([answer.status, answer.body.code]).toEqual([400, "request.body"]);
+    expect(answer.body.errors).toContainEqual({ path, message });
   });
 
   test("names those that cannot be sent: tombstones, expired bytes, unknown ids", async () => {

@@ -8,7 +8,7 @@ import {
   repeated,
   takeLease,
 } from "@headrace/db";
-import type { LambdaKafkaEvent } from "@headrace/handler";
+import type { KafkaResult, LambdaKafkaEvent } from "@headrace/handler";
 import { AppError } from "@headrace/kernel";
 import type { Instance, Slices, World } from "./faults-world.ts";
 import type { LogRecord, PartitionLog } from "./model-log.ts";
@@ -41,13 +41,33 @@ export async function deliver(world: World, instance: Instance, slices: Slices):
       ]),
     ),
   };
-  const { batchItemFailures } = await instance.ingest(event, context);
+  const { batchItemFailures } = await answerOf(world, instance.ingest(event, context), event);
   const failed = new Set(batchItemFailures.map(({ itemIdentifier }) => itemIdentifier.partition));
   const taken = given.filter(
     ([first]) => !failed.has(`${first?.topic}-${first?.partition}`) && actor?.isDead !== true,
   );
   for (const record of taken.flat()) record.acknowledged = true;
   return taken;
+}
+
+/** What an error says of an event, as reports: that all of it failed. */
+async function answerOf(
+  { traits }: World,
+  answer: Promise<KafkaResult>,
+  event: LambdaKafkaEvent,
+): Promise<KafkaResult> {
+  try {
+    return await answer;
+  } catch (error) {
+    const isToldSo = error instanceof AppError && error.code === "kafka.partitions_failed";
+    if (!traits.throws || !isToldSo) throw error;
+    const partitions = Object.keys(event.records);
+    return {
+      batchItemFailures: partitions.map((partition) => ({
+        itemIdentifier: { partition, offset: 0 },
+      })),
+    };
+  }
 }
 
 function noteDelivery({ logs }: World, record: LogRecord): void {

@@ -31,6 +31,8 @@ interface CopyStream {
 interface Driver extends EventEmitter {
   readonly connection: { readonly stream: { destroy(): void; readonly destroyed: boolean } };
   readonly processID: number;
+  /** False from the moment when it learns that its session has ended, before the socket has. */
+  readonly _queryable: boolean;
   /** I: idle, T: in a transaction, E: in one that has failed. */
   getTransactionStatus(): "I" | "T" | "E" | null;
   connect(callback?: Callback): unknown;
@@ -80,7 +82,8 @@ class GatedClient extends Driver {
 
   /** A session between two transactions is like a new one to whoever gets it next. */
   override end(callback?: () => void): unknown {
-    const isHealthy = this.#isConnected && !this.#isBroken && this.getTransactionStatus() === "I";
+    const isLost = this.#isBroken || !this._queryable;
+    const isHealthy = this.#isConnected && !isLost && this.getTransactionStatus() === "I";
     if (!isHealthy || callback === undefined) return super.end(callback);
     this.removeAllListeners();
     this.on("error", () => this.#spare.splice(this.#spare.indexOf(this) >>> 0, 1));

@@ -51,8 +51,24 @@ export async function look(world: World): Promise<void> {
     ...world.wrongs,
     ...(await differences(owner)),
     ...(await watchMoment(owner, world.seen)),
+    ...(await miscounted(world)),
   ];
   if (found.length > 0) throw new Wrong(found);
+}
+
+/** Failures that were counted, and that no record brought about. */
+export async function miscounted({ stage }: World): Promise<Difference[]> {
+  const { rows } = await stage.owner.query<{ key: string; code: string }>(
+    `select topic || '-' || partition as key, code
+     from stream_failures
+     where code <> 'P0001'`,
+  );
+  return rows.map(({ key, code }) => ({
+    what: "counted failure",
+    key,
+    expected: "P0001",
+    actual: code,
+  }));
 }
 
 function produce(world: World): void {
@@ -87,6 +103,7 @@ async function happen(world: World): Promise<void> {
   const log = random.pick(logs);
   if (random.chance(0.3)) await giveUp(world, log);
   if (random.chance(0.06)) await dropEmptyWeek(world);
+  if (traits.poison && random.chance(0.7)) await failOften(world);
   if (traits.trims && random.chance(0.3)) {
     const begin = random.whole(log.begin, log.end);
     // A partition whose first records are gone before anything was taken in simply begins later.
@@ -126,6 +143,13 @@ async function giveUp(world: World, log: PartitionLog): Promise<void> {
   world.givenUp.push(given);
   log.next = (given.at(-1)?.offset ?? 0) + 1;
   world.note(`  given up: ${inWords([given])}`);
+}
+
+/** As if what failed before had come again and again. */
+async function failOften({ stage, random, note }: World): Promise<void> {
+  const times = random.pick([18, 19, 20, 20]);
+  await stage.owner.query("update stream_failures set failures = $1", [times]);
+  note(`  what failed did so ${times} times`);
 }
 
 /** A week's partition goes, as retention does it; the processes do not know. */

@@ -1,9 +1,11 @@
 /** Plays the history of one seed on an empty database, and tells it in words where it ends wrong. */
+import { forgetConfig } from "@headrace/handler";
 import { endHistory } from "./faults-ending.ts";
 import { runHistory, Wrong } from "./faults-history.ts";
 import { type Stage, World } from "./faults-world.ts";
 import { serveLogs } from "./model-kafka.ts";
 import { TYPES } from "./model-records.ts";
+import { plantPoison, removePoison } from "./poison.ts";
 
 /** Figures of a history that ended well. */
 export interface Played {
@@ -49,7 +51,10 @@ function story(world: World, error: unknown): string {
  */
 async function empty({ stage, random, traits }: World): Promise<void> {
   const { owner, instances } = stage;
+  process.env.KAFKA_FAILURES = traits.throws ? "throw" : "report";
+  forgetConfig();
   for (const instance of instances) await instance.restart();
+  await removePoison(owner);
   stage.logged.length = 0;
   await owner.query(
     `delete from stream_events;
@@ -57,6 +62,7 @@ async function empty({ stage, random, traits }: World): Promise<void> {
      delete from stream_progress;
      delete from stream_gaps;
      delete from stream_ends;
+     delete from stream_failures;
      delete from dead_letters;
      delete from open_windows;
      delete from realtime_aggregates;
@@ -75,6 +81,7 @@ async function empty({ stage, random, traits }: World): Promise<void> {
   }
   const types = random.chance(0.15) ? [] : traits.manyTypes ? crowd : TYPES;
   await owner.query("insert into event_types (event_type) select unnest($1::text[])", [types]);
+  if (traits.poison) await plantPoison(owner);
 }
 
 /** All that events of the model fall into. */

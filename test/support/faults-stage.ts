@@ -92,7 +92,10 @@ async function other(gate: Gate, database: TestDatabase, log: Logger): Promise<I
     name: "b",
     ingest: kafkaHandler(
       async (batch, context) => ({
-        ...(await ingestPartition(context.pool, batch, { horizonDays: HORIZON_DAYS })),
+        ...(await ingestPartition(context.pool, batch, {
+          horizonDays: HORIZON_DAYS,
+          givingUp: context.givingUp,
+        })),
       }),
       options,
     ),

@@ -48,6 +48,10 @@ export interface Traits {
   readonly bigBatches: boolean;
   /** More types than may have windows of their own. */
   readonly manyTypes: boolean;
+  /** Functions throw where a partition failed, and count how often. */
+  readonly throws: boolean;
+  /** Some events are refused by the database whenever they are stored. */
+  readonly poison: boolean;
 }
 
 /** A delivery as it was handed over, one list of records per partition. */
@@ -76,6 +80,8 @@ export class World {
     this.stage = stage;
     this.random = Random.of(seed, 1);
     const { random } = this;
+    const failures = Random.of(seed, 3);
+    const throws = failures.chance(0.4);
     this.traits = {
       serial: random.chance(0.7),
       rounds: random.whole(5, 8),
@@ -85,6 +91,9 @@ export class World {
       dropsStates: random.chance(0.3),
       bigBatches: random.chance(0.03),
       manyTypes: random.chance(0.05),
+      throws,
+      // Without a count of failures nothing would ever get past them.
+      poison: throws && failures.chance(0.7),
     };
     this.logs = makeLogs(random.chance(0.2) ? [2, 1] : [random.whole(2, 3)]);
     this.maker = new RecordMaker(Random.of(seed, 2), {
@@ -94,6 +103,7 @@ export class World {
       timestampType: random.chance(0.25) ? "CREATE_TIME" : "LOG_APPEND_TIME",
       rareTypes: this.traits.manyTypes ? ["rare_a", "rare_b", "rare_c", "rare_d"] : [],
       dataBytes: random.chance(0.08) ? 4000 : 0,
+      poison: this.traits.poison ? failures.pick([0.02, 0.1, 0.4]) : 0,
     });
     this.note(JSON.stringify(this.traits));
   }

@@ -45,12 +45,16 @@ async function progressOf({ stage }: World, log: PartitionLog): Promise<Progress
   return rows[0];
 }
 
-/** How many readable records a partition took in; not known exactly where retention took some. */
+/**
+ * How many readable records a partition took in; not known exactly where retention took some, or the
+ * database refused some for a while.
+ */
 async function countable(
   { stage }: World,
   log: PartitionLog,
 ): Promise<{ readonly least: number; readonly most: number }> {
-  const readable = log.records.filter(({ event }) => event !== undefined);
+  const poison = log.records.filter(({ isPoison, attempted }) => isPoison && attempted).length;
+  const readable = log.records.filter(({ event, isPoison }) => event !== undefined && !isPoison);
   const kept = readable.filter(({ offset }) => offset >= log.begin);
   const sure = readable.filter((record) => record.offset < log.begin && record.acknowledged);
   const maybe = readable.filter(
@@ -65,7 +69,7 @@ async function countable(
     [log.topic, log.partition, maybe.map(({ offset }) => offset)],
   );
   const least = kept.length + sure.length + (rows[0]?.stored ?? 0);
-  return { least, most: kept.length + sure.length + maybe.length };
+  return { least, most: kept.length + sure.length + maybe.length + poison };
 }
 
 interface Gap {

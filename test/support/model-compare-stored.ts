@@ -20,7 +20,10 @@ export async function compareStored(world: World): Promise<Difference[]> {
   ];
 }
 
-/** What was said to be taken in, or can still be read, is there; what nobody handed over is not. */
+/**
+ * What was said to be taken in, or can still be read, is there; what nobody handed over is not. What
+ * the database refused for a while may be there as a dead letter instead.
+ */
 function comparePresence(
   { logs }: World,
   records: readonly LogRecord[],
@@ -29,10 +32,12 @@ function comparePresence(
   const there = new Set(stored.map(({ identity }) => identity));
   const kept = new Set(logs.flatMap((log) => log.slice(log.begin, log.end)));
   const must = records.filter((record) => record.acknowledged || kept.has(record));
-  const may = new Set(records.filter(({ attempted }) => attempted).map(({ identity }) => identity));
+  const may = new Set(
+    records.filter(({ attempted }) => attempted).flatMap((record) => identitiesOf(record)),
+  );
   const missing = new Map(
     must
-      .filter(({ identity }) => !there.has(identity))
+      .filter((record) => !identitiesOf(record).some((identity) => there.has(identity)))
       .map((record) => [record.identity, placeOf(record)]),
   );
   return [
@@ -53,19 +58,24 @@ function comparePresence(
   ];
 }
 
+const identitiesOf = ({ identity, letterIdentity, isPoison }: LogRecord): string[] =>
+  isPoison ? [identity, letterIdentity] : [identity];
+
 /** A row is what the record says that lies where the row says that it came from. */
 function compareContent(records: readonly LogRecord[], row: Stored): Difference[] {
   const sources = records.filter(
-    (record) => record.identity === row.identity && placeOf(record) === row.place,
+    (record) => identitiesOf(record).includes(row.identity) && placeOf(record) === row.place,
   );
   const contents = sources.map((record) =>
-    record.event === undefined ? letterContent(record) : eventContent(record.event, record),
+    record.event === undefined || row.identity === record.letterIdentity
+      ? letterContent(record)
+      : eventContent(record.event, record),
   );
   if (contents.includes(row.content)) return [];
   return [{ what: "content", key: row.identity, expected: contents, actual: row.content }];
 }
 
-/** Of records in one partition the first is stored, unless it had been skipped when its turn was. */
+/** Of records in one partition the first is stored, unless it was skipped, or refused, when its turn was. */
 async function compareOrder(
   { logs, stage }: World,
   records: readonly LogRecord[],
@@ -82,6 +92,7 @@ async function compareOrder(
       steady.some(({ topic, partition }) => isOf(record, topic, partition)) &&
       record.acknowledged &&
       !record.skipped &&
+      !record.isPoison &&
       !gaps.some(
         (gap) =>
           gap.place === `${record.topic}-${record.partition}` &&

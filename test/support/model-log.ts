@@ -15,6 +15,7 @@ import {
   parseFirstPosition,
 } from "@headrace/events";
 import type { LambdaKafkaRecord } from "./kafka.ts";
+import { POISON } from "./poison.ts";
 
 export const HORIZON_DAYS = 3650;
 
@@ -91,9 +92,17 @@ export class LogRecord implements Produced {
   /** What it is stored under: `event <id> <time in µs>`, or `dead <id>`. */
   get identity(): string {
     const { event } = this;
-    return event === undefined
-      ? `dead ${deadLetterId(this.firstPosition, this.value)}`
-      : `event ${event.id} ${event.timeMicros}`;
+    return event === undefined ? this.letterIdentity : `event ${event.id} ${event.timeMicros}`;
+  }
+
+  /** What it is stored under once it is set aside. */
+  get letterIdentity(): string {
+    return `dead ${deadLetterId(this.firstPosition, this.value)}`;
+  }
+
+  /** Whether the database may refuse it, so that it may be given up. */
+  get isPoison(): boolean {
+    return this.event?.userId === POISON;
   }
 
   /** As Lambda hands it over. */

@@ -5,6 +5,7 @@
 import { encodeFirstPosition, FIRST_POSITION_HEADER } from "@headrace/events";
 import type { Random } from "./faults-random.ts";
 import type { LogRecord, Produced } from "./model-log.ts";
+import { POISON } from "./poison.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -29,6 +30,8 @@ export interface RecordMakerOptions {
   readonly rareTypes: readonly string[];
   /** Bytes of `data` on some events, so that a batch takes PostgreSQL several pieces. */
   readonly dataBytes: number;
+  /** Share of events that a database may be made to refuse. */
+  readonly poison: number;
 }
 
 export class RecordMaker {
@@ -131,6 +134,8 @@ export class RecordMaker {
 
   #user(): string | number {
     const random = this.#random;
+    const { poison } = this.#options;
+    if (poison > 0 && random.chance(poison)) return POISON;
     if (random.chance(0.05)) return random.whole(0, 5);
     return random.chance(0.05) ? "with\ttab \\ and é" : `u${random.whole(0, 12)}`;
   }

@@ -3,7 +3,8 @@
  * a server that was there before. Run as a program (`node sweep.ts FOLDER RUN_ID`) it does so for a
  * run that was interrupted.
  */
-import { readdir, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { folderOwner, removeKafka, removePostgres } from "@headrace/local";
 import { Client } from "pg";
@@ -13,21 +14,34 @@ export async function sweepRun(folder: string, runId: string): Promise<void> {
   if (process.env.DATABASE_URL) await dropDatabases(process.env.DATABASE_URL, runId);
 }
 
-/** The folders of runs that were killed before they could be swept. */
+/** The folders of runs, of tests and of benches, that were killed before they could be swept. */
 export async function sweepDeadRuns(home: string): Promise<void> {
-  const names = await readdir(home).catch(() => []);
-  for (const name of names.filter((it) => it.startsWith("test-"))) {
+  for (const name of await readdir(home).catch(() => [])) {
     const folder = join(home, name);
-    // Between the making of a folder and its locking its name alone tells that its run lives.
-    if (folderOwner(folder) !== undefined || isAlive(Number(name.slice(5)))) continue;
+    if (!OWN_FOLDER.test(name) || folderOwner(folder) !== undefined) continue;
+    // Between the making of a folder and its locking its name or its age alone tells that its run lives.
+    const [, run] = /^test-(\d+)$/.exec(name) ?? [];
+    if (run === undefined ? await isYoung(folder) : isAlive(Number(run))) continue;
     await sweepFolder(folder);
   }
+}
+
+/** What tests and benches make beneath the repository's own HOME. */
+const OWN_FOLDER = /^(test|bench|e2e|runtime-test)-/;
+const YOUNG_MILLIS = 600_000;
+
+async function isYoung(folder: string): Promise<boolean> {
+  const { mtimeMs } = await stat(folder).catch(() => ({ mtimeMs: Date.now() }));
+  return Date.now() - mtimeMs < YOUNG_MILLIS;
 }
 
 async function sweepFolder(folder: string): Promise<void> {
   await removePostgres(join(folder, "postgres"));
   await removeKafka(join(folder, "kafka"));
   await removeKafka(join(folder, "secured-kafka"));
+  await removePostgres(join(folder, "data/postgres"));
+  await removeKafka(join(folder, "data/kafka"));
+  if (existsSync(join(folder, "moved-to.json"))) await removePostgres(folder);
   await rm(folder, { recursive: true, force: true });
 }
 

@@ -18,9 +18,23 @@ create table epochs (
 comment on table epochs is
   'Transaction ids start again after a restore; each start is one epoch. tx = epoch * 2^44 + transaction id, below 2^53.';
 
+-- Which server this is: another number after a restore from a dump. Where a service keeps its control
+-- file to itself (Aurora refuses, whoever asks), the database's own number has to stand for it.
+create function server_identity() returns bigint
+  language plpgsql
+  stable
+  set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (select system_identifier from pg_control_system());
+exception
+  when insufficient_privilege or feature_not_supported or object_not_in_prerequisite_state then
+    return (select oid from pg_database where datname = current_database());
+end
+$$;
+
 insert into epochs (epoch, system_identifier)
-select 0, system_identifier
-from pg_control_system();
+values (0, server_identity());
 
 create table clock (
   singleton   boolean     not null default true,
@@ -131,7 +145,7 @@ create function ensure_epoch() returns integer
   set search_path = public, pg_temp
 as $$
 declare
-  here bigint := (select system_identifier from pg_control_system());
+  here bigint := server_identity();
   known record;
 begin
   select e.epoch, e.system_identifier = here and

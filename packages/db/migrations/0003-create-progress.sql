@@ -4,7 +4,7 @@
 --            zombie batches of one partition queue, and progress commits with its effect.
 -- Invariant  watermark never goes back; counters only rise; next_offset falls only when a topic
 --            was re-created and its log starts again.
--- Size       one row a partition; a gap is rare.
+-- Size       one row a partition, one more where its last batch failed; a gap is rare.
 -- Locks      new objects only; safe while functions run.
 
 create table stream_progress (
@@ -71,6 +71,22 @@ comment on column stream_gaps.first_watermark is
 create index stream_gaps_open_idx on stream_gaps (topic, partition)
   where closed_at is null;
 
+create table stream_failures (
+  topic         text        not null,
+  partition     integer     not null,
+  first_offset  bigint      not null,
+  failures      integer     not null,
+  code          text        not null,
+  failed_at     timestamptz not null default clock_timestamp(),
+
+  constraint stream_failures_pkey primary key (topic, partition),
+  constraint stream_failures_are_counted_from_one check (failures > 0)
+) with (fillfactor = 50);
+
+comment on table stream_failures is
+  'How often in a row a partition''s batch from first_offset failed, where nobody but the functions counts: after 20 its records are tried alone. An unavailable database does not count.';
+comment on column stream_failures.code is 'Of the last failure: an SQLSTATE, or the name of an error.';
+
 create table dead_letters (
   dead_letter_id  uuid        not null,
   topic           text        not null,
@@ -91,7 +107,7 @@ create table dead_letters (
 );
 
 comment on table dead_letters is
-  'Records that can never be read, kept with the reason. bytes is null for a tombstone and after 30 days.';
+  'Records that can never be read, or were given up, kept with the reason. bytes is null for a tombstone and after 30 days.';
 
 create index dead_letters_by_age_idx on dead_letters (created_at, dead_letter_id);
 
@@ -160,6 +176,7 @@ $$;
 
 revoke all on function xmin_age_seconds() from public;
 grant execute on function xmin_age_seconds() to headrace_worker, headrace_orders, headrace_reports;
-grant select on stream_progress, stream_ends, stream_gaps, dead_letters to headrace_worker, headrace_orders, headrace_reports;
+grant select on stream_progress, stream_ends, stream_gaps, stream_failures, dead_letters to headrace_worker, headrace_orders, headrace_reports;
 grant insert, update on stream_progress, stream_ends, stream_gaps to headrace_worker;
+grant insert, update, delete on stream_failures to headrace_worker;
 grant insert, update on dead_letters to headrace_worker;

@@ -1,4 +1,7 @@
-/** Table `dead_letters`: records that can never be read, kept with the reason and their bytes. */
+/**
+ * Table `dead_letters`: records that can never be read, or that were given up, kept with the reason
+ * and their bytes.
+ */
 import type { Refusal } from "@headrace/events";
 import { instantText, type Sql } from "./sql.ts";
 
@@ -45,4 +48,30 @@ export async function recordDeadLetters(
     ],
   );
   return new Set(rows.map((row) => row.dead_letter_id));
+}
+
+/** The code of a record that could be read and still failed whenever it was tried, at last alone. */
+export const GAVE_UP = "batch.gave_up";
+
+/** Where a letter's record stood. */
+export interface LetterPlace {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** By id, those of the letters whose record was given up. */
+export async function findGivenUp(
+  sql: Sql,
+  ids: readonly string[],
+): Promise<Map<string, LetterPlace>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await sql.query<LetterPlace & { id: string }>(
+    `select dead_letter_id as id, topic, partition, record_offset as offset
+     from dead_letters
+     where dead_letter_id = any ($1::uuid[])
+       and code = $2`,
+    [ids, GAVE_UP],
+  );
+  return new Map(rows.map(({ id, ...place }) => [id, place]));
 }

@@ -1,8 +1,10 @@
 export * from "./dead-letters.ts";
 export * from "./epoch.ts";
+export * from "./freshness.ts";
 export * from "./gaps.ts";
 export type { IncomingRecord, PartitionBatch } from "./ingest/batch.ts";
 export * from "./ingest/ingest-partition.ts";
+export type { GivingUp } from "./ingest/take-apart.ts";
 export * from "./leases.ts";
 export * from "./maintenance.ts";
 export * from "./migrate.ts";
@@ -12,6 +14,7 @@ export * from "./roles.ts";
 export { dumpSchema } from "./schema-dump.ts";
 export * from "./sql.ts";
 export * from "./stream-ends.ts";
+export * from "./stream-failures.ts";
 export * from "./windows/finish-windows.ts";
 export * from "./windows/raw-states.ts";
 export * from "./windows/raw-states-by-type.ts";

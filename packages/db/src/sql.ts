@@ -52,9 +52,12 @@ const types: pg.CustomTypesConfig = {
     pg.types.getTypeParser(oid, format as "text")) as pg.CustomTypesConfig["getTypeParser"],
 };
 
-/** A pool with Headrace's types. Its errors on idle connections are the caller's to report. */
-export function createPool(config: pg.PoolConfig): Pool {
-  return new pg.Pool({ ...config, types });
+/**
+ * A pool with Headrace's types, of another driver with the same shape where one is given. Its errors
+ * on idle connections are the caller's to report.
+ */
+export function createPool(config: pg.PoolConfig, Driver: typeof pg.Pool = pg.Pool): Pool {
+  return new Driver({ ...config, types });
 }
 
 export type Isolation = "read committed" | "repeatable read";
@@ -64,7 +67,7 @@ export type Isolation = "read committed" | "repeatable read";
  * thrown on; a connection that did not survive is not put back.
  */
 export async function inTransaction<Result>(
-  pool: Pool,
+  pool: Pick<Pool, "connect">,
   isolation: Isolation,
   work: (client: Client) => Promise<Result>,
 ): Promise<Result> {
@@ -80,10 +83,7 @@ export async function inTransaction<Result>(
     await client.query("commit");
     return result;
   } catch (error) {
-    broken = await client.query("rollback").then(
-      () => false,
-      () => true,
-    );
+    broken = isUnanswered(error) || !(await rolledBack(client));
     throw error;
   } finally {
     client.off("error", ignore);
@@ -91,14 +91,44 @@ export async function inTransaction<Result>(
   }
 }
 
+const rolledBack = (client: Client): Promise<boolean> =>
+  client.query("rollback").then(
+    () => true,
+    () => false,
+  );
+
+/** The driver stopped waiting (`query_timeout`): whatever is sent next would wait for as long again. */
+const isUnanswered = (error: unknown): boolean =>
+  error instanceof Error && error.message === "Query read timeout";
+
+/** What PostgreSQL sent as an error, whichever driver read it: each has a class of its own for it. */
+interface SentError extends Error {
+  readonly severity: string;
+  readonly code?: string;
+  readonly table?: string;
+  readonly constraint?: string;
+}
+
+const isSent = (error: unknown): error is SentError =>
+  error instanceof Error && "severity" in error;
+
 /** The SQLSTATE of an error that PostgreSQL sent, else undefined. */
 export function sqlState(error: unknown): string | undefined {
-  return error instanceof pg.DatabaseError ? error.code : undefined;
+  return isSent(error) ? error.code : undefined;
+}
+
+/** What may be told of an error to anybody: PostgreSQL's messages, and others', may quote data. */
+export function reasonWithoutData(error: unknown): string {
+  if (!isSent(error)) return error instanceof Error ? error.name : typeof error;
+  const { code, table, constraint } = error;
+  const where = [table && `table ${table}`, constraint && `constraint ${constraint}`];
+  const named = where.filter((part) => part !== undefined && part !== "").join(", ");
+  return named === "" ? `SQLSTATE ${code}` : `SQLSTATE ${code} (${named})`;
 }
 
 /** Whether PostgreSQL's error says which constraint a row breaks. */
 export function namesConstraint(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.constraint !== undefined;
+  return isSent(error) && error.constraint !== undefined;
 }
 
 const SERIALISATION_FAILURE = "40001";

@@ -26,6 +26,8 @@ export interface PartitionBatch {
   readonly firstOffset: number;
   readonly lastOffset: number;
   readonly records: Iterable<IncomingRecord>;
+  /** Of a part of a delivery: the offset at which the next part begins. Nothing lies between them. */
+  readonly goesOnAt?: number | undefined;
 }
 
 /** A record after decoding: an event, or the reason why it can never be one. */
@@ -42,12 +44,15 @@ const FUTURE_MILLIS = 5 * 60_000;
 
 export class DecodedBatch {
   readonly batch: PartitionBatch;
+  /** Why none of its events is to be stored: what is new of them becomes dead letters. */
+  readonly setAside: Refusal | undefined;
   readonly #source: Iterator<IncomingRecord>;
   readonly #horizonDays: number;
   readonly #decoded: DecodedRecord[] = [];
 
-  constructor(batch: PartitionBatch, horizonDays: number) {
+  constructor(batch: PartitionBatch, horizonDays: number, setAside?: Refusal) {
     this.batch = batch;
+    this.setAside = setAside;
     this.#source = batch.records[Symbol.iterator]();
     this.#horizonDays = horizonDays;
   }
@@ -78,15 +83,25 @@ export class DecodedBatch {
       record.timestampMillis > databaseMillis + FUTURE_MILLIS;
     // A producer may also send none (-1), or one that no database can hold.
     const timestampMillis = isAhead ? databaseMillis : Math.max(0, record.timestampMillis);
-    const { topic, partition } = this.batch;
-    const decoded = decodeEvent(
-      record.value,
-      { topic, partition, offset: record.offset, timestampMillis },
-      { horizonDays: this.#horizonDays, firstPosition: this.position(record) },
-    );
+    const decoded = this.#eventOf(record, timestampMillis);
     const recordMicros = timestampMillis * 1000;
     return isRefusal(decoded)
       ? { record, recordMicros, event: null, refusal: decoded }
       : { record, recordMicros, event: decoded, refusal: null };
+  }
+
+  #eventOf(record: IncomingRecord, timestampMillis: number): Event | Refusal {
+    const { topic, partition } = this.batch;
+    try {
+      return decodeEvent(
+        record.value,
+        { topic, partition, offset: record.offset, timestampMillis },
+        { horizonDays: this.#horizonDays, firstPosition: this.position(record) },
+      );
+    } catch (error) {
+      // What was given up may have been so because nobody knew how to decode it.
+      if (this.setAside === undefined) throw error;
+      return this.setAside;
+    }
   }
 }

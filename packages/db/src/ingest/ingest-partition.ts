@@ -7,6 +7,7 @@
  * later batch relies on. After an error the caller delivers the same records again, however often;
  * also when the outcome of the commit is not known.
  */
+import type { Refusal } from "@headrace/events";
 import { bug } from "@headrace/kernel";
 import { recordDeadLetters } from "../dead-letters.ts";
 import { advanceGap, listOpenGaps, openGap, splitGap } from "../gaps.ts";
@@ -19,6 +20,7 @@ import { forgetKnown, type Known, knownOf } from "./known.ts";
 import type { Lane, LanePlan } from "./lane-plan.ts";
 import { advanceProgress, beginProgress, type LockedProgress, lockProgress } from "./progress.ts";
 import { deadLetterOf, EXPIRED } from "./refused.ts";
+import { type GivingUp, takeApart } from "./take-apart.ts";
 import { weekOf } from "./weeks.ts";
 
 export interface IngestOptions {
@@ -26,6 +28,8 @@ export interface IngestOptions {
   readonly horizonDays: number;
   /** Set by who reads a gap again: what of it this batch settles. */
   readonly filling?: GapFilling;
+  /** Set once the batch failed too often: what of it fails alone is given up. */
+  readonly givingUp?: GivingUp | undefined;
 }
 
 export interface GapFilling {
@@ -68,18 +72,32 @@ class NotInOrder extends Error {
 /** Batches left to take the careful way, by partition: a hint, never relied on. */
 const carefulBy = new WeakMap<Pool, Map<string, number>>();
 
-export async function ingestPartition(
+export function ingestPartition(
   pool: Pool,
   batch: PartitionBatch,
   options: IngestOptions,
 ): Promise<Ingested> {
-  const decoded = new DecodedBatch(batch, options.horizonDays);
+  const { givingUp } = options;
+  if (givingUp === undefined) return takeWhole(pool, batch, options);
+  return takeApart(batch, (part, setAside) => takeWhole(pool, part, options, setAside), givingUp);
+}
+
+async function takeWhole(
+  pool: Pool,
+  batch: PartitionBatch,
+  options: IngestOptions,
+  setAside?: Refusal,
+): Promise<Ingested> {
+  const { filling, givingUp } = options;
+  const decoded = new DecodedBatch(batch, options.horizonDays, setAside);
   const hints = carefulBy.get(pool) ?? new Map<string, number>();
   carefulBy.set(pool, hints);
   const place = `${batch.partition} ${batch.topic}`;
-  let careful = options.filling !== undefined || (hints.get(place) ?? 0) > 0;
+  const isSpecial = filling !== undefined || givingUp !== undefined;
+  let careful = isSpecial || (hints.get(place) ?? 0) > 0;
   if (careful) hints.set(place, Math.max(0, (hints.get(place) ?? 0) - 1));
 
+  let cause: unknown;
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
     const known = await knownOf(pool);
     try {
@@ -87,6 +105,7 @@ export async function ingestPartition(
       if (ingested !== undefined) return ingested;
       await beginProgress(pool, batch.topic, batch.partition, batch.firstOffset);
     } catch (error) {
+      cause = error;
       const state = sqlState(error);
       const isPartitionGone = state === CHECK_VIOLATION && !namesConstraint(error);
       if (error instanceof Unprepared) await prepare(pool, decoded, known);
@@ -101,6 +120,7 @@ export async function ingestPartition(
   throw bug(
     "ingest.attempts",
     `${batch.topic}-${batch.partition} from offset ${batch.firstOffset}: given up after ${MAX_ATTEMPTS} attempts`,
+    { cause },
   );
 }
 
@@ -137,7 +157,11 @@ function tryOnce(
     const taken = careful
       ? await takeCarefully(client, batch, progress, known)
       : await copyEvents(client, batch, progress, known);
-    return settle(client, batch, progress, taken, options.filling);
+    const ingested = await settle(client, batch, progress, taken, options.filling);
+    for (const { decoded, refusal } of taken.refused) {
+      if (refusal === batch.setAside) options.givingUp?.note(decoded.record.offset);
+    }
+    return ingested;
   });
 }
 

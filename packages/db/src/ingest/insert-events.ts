@@ -1,13 +1,15 @@
 /**
  * The careful way in: finds out first which events are stored already, by their identity, and
  * inserts the others in the order of their ids. Takes redeliveries, events that were sent twice,
- * gaps that are being filled, and topics that were made again.
+ * gaps that are being filled, topics that were made again, and what is given up: its new events
+ * become dead letters.
  *
  * Lateness is written with the row, and only new events move the watermark; so what is new must be
  * known before the insert. Where another transaction stores one of them in between, the insert
  * takes in fewer rows than it should, and the caller starts over.
  */
-import type { Event } from "@headrace/events";
+import { deadLetterId, type Event } from "@headrace/events";
+import { findGivenUp } from "../dead-letters.ts";
 import type { Gap } from "../gaps.ts";
 import { type Client, instantText, type Sql } from "../sql.ts";
 import type { DecodedBatch, DecodedRecord } from "./batch.ts";
@@ -45,26 +47,35 @@ export async function insertEvents(
     const lane = plan.note(decoded.record.offset);
     const event = refuseExpired(decoded, progress.raw_from, refused);
     if (event === null) continue;
-    if (!known.weeks.has(weekOf(event.timeMicros)) || !known.hasType(event.type)) {
-      throw new Unprepared();
-    }
+    const isPrepared = known.weeks.has(weekOf(event.timeMicros)) && known.hasType(event.type);
+    if (!isPrepared && batch.setAside === undefined) throw new Unprepared();
     candidates.push({ decoded, event, lane, key: keyOf(event.id, event.timeMicros), late: 0 });
   }
 
+  plan.cover(batch.batch.goesOnAt);
+
   const seen = await findStored(client, candidates);
+  const givenUp = await findGivenUpBefore(client, batch, plan, seen, candidates);
   const fresh: Candidate[] = [];
   for (const candidate of candidates) {
+    const { decoded, lane } = candidate;
     if (seen.has(candidate.key)) {
-      plan.countStored(candidate.decoded.record.offset, candidate.lane);
+      plan.countStored(decoded.record.offset, lane);
+      continue;
+    }
+    const before = givenUp.get(candidate);
+    if (before === "here") continue;
+    if (batch.setAside !== undefined) {
+      refused.push({ decoded, refusal: batch.setAside });
       continue;
     }
     seen.add(candidate.key);
-    candidate.late = candidate.lane.fold.add(
-      candidate.decoded,
+    candidate.late = lane.fold.add(
+      decoded,
       candidate.event,
       known.windowType(candidate.event.type),
     );
-    plan.countNew(candidate.decoded.record.offset, candidate.lane);
+    if (before === undefined) plan.countNew(decoded.record.offset, lane);
     fresh.push(candidate);
   }
   await insertFresh(client, batch, fresh);
@@ -98,6 +109,40 @@ async function findStored(sql: Sql, candidates: readonly Candidate[]): Promise<S
     ],
   });
   return new Set(rows.map((row) => keyOf(row.event_id, row.event_time)));
+}
+
+/**
+ * Candidates that are not stored though their offset was passed, because their record was given up:
+ * `here`, so that this is a redelivery, or `elsewhere`, so that this is the letter sent again. Neither
+ * says that the log starts over.
+ */
+async function findGivenUpBefore(
+  sql: Sql,
+  batch: DecodedBatch,
+  plan: LanePlan,
+  seen: ReadonlySet<string>,
+  candidates: readonly Candidate[],
+): Promise<Map<Candidate, "here" | "elsewhere">> {
+  const unseen = candidates.filter(
+    ({ key, decoded, lane }) => !seen.has(key) && plan.isPassed(decoded.record.offset, lane),
+  );
+  const { topic, partition } = batch.batch;
+  const idOf = ({ record }: DecodedRecord): string =>
+    deadLetterId(batch.position(record), record.value);
+  const letters = await findGivenUp(
+    sql,
+    unseen.map(({ decoded }) => idOf(decoded)),
+  );
+  const found = new Map<Candidate, "here" | "elsewhere">();
+  for (const candidate of unseen) {
+    const letter = letters.get(idOf(candidate.decoded));
+    if (letter === undefined) continue;
+    const { offset } = candidate.decoded.record;
+    const isHere =
+      letter.topic === topic && letter.partition === partition && letter.offset === offset;
+    found.set(candidate, isHere ? "here" : "elsewhere");
+  }
+  return found;
 }
 
 /** In the order of their ids: two batches that hold the same events must not wait for each other. */

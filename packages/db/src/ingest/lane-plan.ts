@@ -25,6 +25,7 @@ export class LanePlan {
   /** Records of the main lane below the next offset whose event was stored. */
   #storedBelow = 0;
   #restarted: boolean;
+  #last = -1;
   #firstAbove = Number.POSITIVE_INFINITY;
 
   constructor(progress: LockedProgress, gaps: readonly Gap[]) {
@@ -37,6 +38,7 @@ export class LanePlan {
   /** Notes that the batch holds a record there, in the order of offsets. */
   note(offset: number): Lane {
     const lane = this.laneAt(offset);
+    this.#last = offset;
     if (lane.firstOffset < 0) lane.firstOffset = offset;
     lane.lastOffset = offset;
     if (lane.gap === null && offset >= this.#progress.next_offset) {
@@ -45,9 +47,24 @@ export class LanePlan {
     return lane;
   }
 
+  /** The delivery goes on at `offset`, and nothing lies between the last record noted and that. */
+  cover(offset: number | undefined): void {
+    if (offset === undefined || this.#gapAt(offset) !== this.#gapAt(this.#last)) return;
+    this.laneAt(this.#last).lastOffset = offset - 1;
+  }
+
+  /** Whether a record lies where one was taken in before, if the log is still the same. */
+  isPassed(offset: number, lane: Lane): boolean {
+    return lane.gap === null && offset < this.#progress.next_offset;
+  }
+
+  #gapAt(offset: number): Gap | undefined {
+    if (offset >= this.#progress.next_offset) return undefined;
+    return this.#gaps.find((it) => offset >= it.next_offset && offset < it.to_offset);
+  }
+
   laneAt(offset: number): Lane {
-    if (offset >= this.#progress.next_offset) return this.#main;
-    const gap = this.#gaps.find((it) => offset >= it.next_offset && offset < it.to_offset);
+    const gap = this.#gapAt(offset);
     if (gap === undefined) return this.#main;
     let lane = this.#filling.get(gap.gap_id);
     if (lane === undefined) {
@@ -59,12 +76,12 @@ export class LanePlan {
 
   /** A record whose event, or dead letter, had not been stored before. */
   countNew(offset: number, lane: Lane): void {
-    if (lane.gap === null && offset < this.#progress.next_offset) this.#restarted = true;
+    if (this.isPassed(offset, lane)) this.#restarted = true;
   }
 
   /** A record whose event was stored before. */
   countStored(offset: number, lane: Lane): void {
-    if (lane.gap === null && offset < this.#progress.next_offset) this.#storedBelow += 1;
+    if (this.isPassed(offset, lane)) this.#storedBelow += 1;
     else lane.fold.duplicates += 1;
   }
 
