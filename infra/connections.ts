@@ -1,0 +1,160 @@
+/**
+ * How many invocations of each function run at once, so that what they open together stays within
+ * what the database allows the role that they connect as and within its machine's memory.
+ */
+import {
+  type Capacity,
+  type CapacityFault,
+  checkCapacity,
+  type FunctionConnections,
+  INVOCATION_CONNECTIONS,
+  roleLimits,
+} from "@headrace/capacity";
+import {
+  type FunctionEntry,
+  functions,
+  functionsOf,
+  SCHEDULE_STEP_SECONDS,
+} from "../functions/manifest.ts";
+import { auroraMachine, type Machine, RDS_MACHINES } from "./machines.ts";
+import type { Fault, Stage } from "./settings.ts";
+
+type Role = keyof ReturnType<typeof roleLimits>;
+
+/** Sessions that one invocation opens at most. */
+export const SESSIONS = { ...INVOCATION_CONNECTIONS, deploy: 2 } as const;
+
+export const PULSE = "cron/pulse";
+/** One that works and one that waits to take over. */
+const PULSE_INVOCATIONS = 2;
+
+/** A part of the writers' limit, for HTTP functions that write. */
+const HTTP_SHARE = 0.2;
+
+/** Crons of their own schedule; `pulse` runs the faster ones. */
+export const scheduledCrons = functionsOf("cron").filter(
+  ({ trigger }) => trigger.every >= SCHEDULE_STEP_SECONDS,
+);
+/** Sessions of `pulse`: one for each cron that it runs side by side, and one for its lease. */
+export const PULSE_SESSIONS =
+  functionsOf("cron").filter(({ trigger }) => trigger.every < SCHEDULE_STEP_SECONDS).length + 1;
+
+/**
+ * Reserved concurrency of `entry`; undefined where nothing has to be bounded, or where something else
+ * does it: in `starter`, Lambda runs at most one invocation for each partition of a topic.
+ */
+export function invocationsAtOnce(entry: FunctionEntry, stage: Stage): number | undefined {
+  const { trigger, file } = entry;
+  if (stage.size === "starter") return undefined;
+  switch (trigger.kind) {
+    case "kafka":
+      return (stage.pollers?.max ?? 1) * trigger.concurrency;
+    case "cron":
+      return file === PULSE ? PULSE_INVOCATIONS : 1;
+    case "http":
+      return httpInvocations(entry, stage);
+    case "deploy":
+      return undefined;
+  }
+}
+
+/** Whether HTTP functions connect to the server itself. */
+export const connectsDirectly = ({ database }: Stage): boolean =>
+  database.kind === "aurora" || (database.kind === "rds" && !database.proxy);
+
+/** Of functions that write, and of all where no proxy shares connections out among them. */
+function httpInvocations({ pools }: FunctionEntry, stage: Stage): number | undefined {
+  const limits = roleLimits(stage.size);
+  const counts = rolesOf(pools)
+    .filter((role) => role === "worker" || connectsDirectly(stage))
+    .map((role) => {
+      const { connections } = limits[role];
+      const share = role === "worker" ? connections * HTTP_SHARE : connections;
+      return Math.floor(share / (httpUsersOf(role) * SESSIONS.http));
+    });
+  return counts.length === 0 ? undefined : Math.max(1, Math.min(...counts));
+}
+
+const httpUsersOf = (role: Role): number =>
+  functionsOf("http").filter(({ pools }) => pools.includes(role)).length;
+
+const rolesOf = (pools: FunctionEntry["pools"]): Role[] => pools.filter((pool) => pool !== "owner");
+
+/** Everything that connects to the server itself, at its most. */
+const openers = (stage: Stage): FunctionConnections[] =>
+  functions.flatMap((entry) => openersOf(entry, stage));
+
+function openersOf(entry: FunctionEntry, stage: Stage): FunctionConnections[] {
+  const { file: name, trigger, pools } = entry;
+  const sessions = (count: number) =>
+    Object.fromEntries(rolesOf(pools).map((role) => [role, count]));
+  const most = invocationsAtOnce(entry, stage);
+  if (trigger.kind === "kafka") {
+    const instances = most ?? stage.events.partitions;
+    return [{ name, instances, connections: sessions(SESSIONS.kafka) }];
+  }
+  if (name === PULSE)
+    return [
+      { name, instances: 1, connections: sessions(PULSE_SESSIONS) },
+      { name: `${name} (waiting)`, instances: 1, connections: sessions(1) },
+    ];
+  if (scheduledCrons.some(({ file }) => file === name))
+    return [{ name, instances: 1, connections: sessions(SESSIONS.cron) }];
+  if (trigger.kind === "http" && most !== undefined)
+    return [{ name, instances: most, connections: httpSessions(entry, stage) }];
+  return [];
+}
+
+/** Through a proxy, only what is taken out of the writers' limit counts. */
+function httpSessions({ pools }: FunctionEntry, stage: Stage): FunctionConnections["connections"] {
+  const direct = connectsDirectly(stage);
+  const counted = rolesOf(pools).filter((role) => direct || role === "worker");
+  return Object.fromEntries(counted.map((role) => [role, SESSIONS.http]));
+}
+
+const GIGABYTE = 1024 ** 3;
+
+function capacityOf(stage: Stage): Capacity {
+  const { memoryGigabytes, cores } = machineOf(stage);
+  const { database, size } = stage;
+  return {
+    size,
+    engine: database.kind === "rds" ? "postgres" : database.kind,
+    memoryBytes: memoryGigabytes * GIGABYTE,
+    cores,
+    functions: openers(stage),
+    ...(database.kind === "neon" ? { maxConnections: database.maxConnections } : {}),
+  };
+}
+
+export function machineOf({ database }: Stage): Machine {
+  switch (database.kind) {
+    case "rds":
+      return RDS_MACHINES[database.instance];
+    case "aurora":
+      return auroraMachine(database.maxCapacity);
+    case "neon":
+      return { memoryGigabytes: database.memoryGigabytes, cores: database.memoryGigabytes / 4 };
+  }
+}
+
+export const connectionFaults = (stage: Stage): readonly Fault[] =>
+  checkCapacity(capacityOf(stage)).map((fault) => ({
+    path: settingOf(fault, stage),
+    message: fault.message,
+  }));
+
+/** The setting to change first. */
+function settingOf({ path }: CapacityFault, { database, size }: Stage): string {
+  if (path === "connections.worker")
+    return size === "starter" ? "events.partitions" : "pollers.max";
+  if (path.startsWith("connections.")) return "size";
+  switch (database.kind) {
+    case "rds":
+      return "database.instance";
+    case "aurora":
+      return "database.maxCapacity";
+    case "neon":
+      return path === "memory" ? "database.memoryGigabytes" : "database.maxConnections";
+  }
+}

@@ -1,0 +1,172 @@
+/** The addresses that functions are given, by kind of database and by what starts them. */
+import { describe, expect, test } from "vitest";
+import type { Settings } from "../../infra/settings.ts";
+import { EVALUATION_MS, evaluate, SECRETS } from "./evaluate.ts";
+import { settingsFor } from "./settings.ts";
+
+const cases: readonly (readonly [string, Settings, Expected])[] = [
+  [
+    "RDS",
+    settingsFor("standard"),
+    {
+      host: "database.rds.test",
+      pooledHost: "proxy.rds.test",
+      through: "proxy",
+      certificates: true,
+    },
+  ],
+  [
+    "RDS without a proxy",
+    settingsFor("standard", { database: { kind: "rds", proxy: false } }),
+    {
+      host: "database.rds.test",
+      pooledHost: "database.rds.test",
+      through: "server",
+      certificates: true,
+    },
+  ],
+  [
+    "Aurora",
+    settingsFor("standard", { database: { kind: "aurora" } }),
+    {
+      host: "cluster.rds.test",
+      pooledHost: "cluster.rds.test",
+      through: "server",
+      certificates: true,
+    },
+  ],
+  [
+    "Neon",
+    settingsFor("starter"),
+    {
+      host: "ep-cool-sea-123456.eu-central-1.aws.neon.tech",
+      pooledHost: "ep-cool-sea-123456-pooler.eu-central-1.aws.neon.tech",
+      through: "pooler",
+      certificates: false,
+    },
+  ],
+];
+
+interface Expected {
+  readonly host: string;
+  readonly pooledHost: string;
+  readonly through: string;
+  readonly certificates: boolean;
+}
+
+test.each(cases)(
+  "%s: Kafka and cron functions connect straight, HTTP functions through what there is",
+  async (_, settings, { host, pooledHost, through, certificates }) => {
+    const stage = await evaluate({ settings });
+    const direct = stage.linksOf("KafkaIngestEvents").DatabaseWorker;
+    expect(direct).toMatchObject({ through: "server" });
+    expect(new URL(String(direct?.url))).toMatchObject({
+      host: `${host}:5432`.replace(/:5432$/, ":5432"),
+      username: "headrace_worker",
+      password: "password-of-DatabasePasswordWorker",
+      search: "?sslmode=verify-full",
+    });
+    const pooled = stage.linksOf("HttpReports").DatabaseReportsPooled;
+    expect(pooled).toMatchObject({ through });
+    expect(new URL(String(pooled?.url))).toMatchObject({
+      hostname: pooledHost,
+      username: "headrace_reports",
+      password: "password-of-DatabasePasswordReports",
+    });
+    expect("NODE_EXTRA_CA_CERTS" in stage.environmentOf("KafkaIngestEvents")).toBe(certificates);
+  },
+  EVALUATION_MS,
+);
+
+test(
+  "without a proxy, HTTP functions are bounded by their role's connections",
+  async () => {
+    const database = { kind: "rds", proxy: false } as const;
+    const stage = await evaluate({ settings: settingsFor("standard", { database }) });
+    const reservedOf = (component: string) =>
+      stage.functions.get(component)?.inputs.reservedConcurrentExecutions;
+    expect(reservedOf("HttpReports")).toBe(3);
+    expect(reservedOf("HttpOperations")).toBe(3);
+    expect(reservedOf("HttpCollect")).toBe(undefined);
+  },
+  EVALUATION_MS,
+);
+
+test(
+  "through a proxy, only an HTTP function that shares the writers' connections is bounded",
+  async () => {
+    const stage = await evaluate({ settings: settingsFor("large") });
+    const reserved = [...stage.functions].flatMap(([name, { inputs }]) =>
+      inputs.reservedConcurrentExecutions === undefined
+        ? []
+        : [[name, inputs.reservedConcurrentExecutions]],
+    );
+    expect(Object.fromEntries(reserved)).toEqual({
+      KafkaIngestEvents: 12,
+      CronPulse: 2,
+      CronMaintainPartitions: 1,
+      HttpOperations: 4,
+    });
+    expect(
+      stage.the("aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup").inputs,
+    ).toMatchObject({
+      connectionPoolConfig: { connectionBorrowTimeout: 2, maxConnectionsPercent: 70 },
+    });
+  },
+  EVALUATION_MS,
+);
+
+test(
+  "another database is prepared anew, though the release is the same",
+  async () => {
+    const settings = settingsFor("starter");
+    const other = SECRETS.DatabaseUrl.replace("ep-cool-sea", "ep-warm-lake");
+    const stages = [
+      await evaluate({ settings }),
+      await evaluate({ settings, secrets: { ...SECRETS, DatabaseUrl: other } }),
+    ];
+    const [first, second] = stages.map(
+      (stage) => stage.the("aws:lambda/invocation:Invocation").inputs.triggers,
+    );
+    expect(second.release).toBe(first.release);
+    expect(second.place).not.toBe(first.place);
+  },
+  EVALUATION_MS,
+);
+
+describe("a secret that is missing or wrong is named, and its value is not told", () => {
+  const evaluated = (secrets: Partial<Record<keyof typeof SECRETS, string>>) =>
+    evaluate({ settings: settingsFor("starter"), secrets: secrets as Record<string, string> });
+  const { DatabaseUrl, ...kafkaSecrets } = SECRETS;
+
+  test(
+    "missing",
+    async () => {
+      await expect(evaluated(kafkaSecrets)).rejects.toThrow(
+        "Set a value for DatabaseUrl with `sst secret set DatabaseUrl <value>`",
+      );
+    },
+    EVALUATION_MS,
+  );
+
+  test(
+    "the pooler's address",
+    async () => {
+      const pooler = DatabaseUrl.replace("-123456.", "-123456-pooler.");
+      await expect(evaluated({ ...kafkaSecrets, DatabaseUrl: pooler })).rejects.toThrow(
+        /^The secret DatabaseUrl is the pooler's address: set it to the direct one, without -pooler$/,
+      );
+    },
+    EVALUATION_MS,
+  );
+
+  test(
+    "no address at all",
+    async () => {
+      await expect(evaluated({ ...kafkaSecrets, DatabaseUrl: "s3cret" })).rejects.toThrow(
+        /^The secret DatabaseUrl is no PostgreSQL address: (?!.*s3cret)/,
+      );
+    },
+    EVALUATION_MS,
+  );
+});
