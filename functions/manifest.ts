@@ -77,6 +77,15 @@ const ONE_CORE_MEGABYTES = 1769;
 
 export const functions: readonly FunctionEntry[] = [
   {
+    file: "deploy/prepare-stage",
+    trigger: { kind: "deploy" },
+    // A migration may rewrite a table; Lambda allows no more.
+    timeoutSeconds: 900,
+    memoryMegabytes: 512,
+    pools: ["owner"],
+    kafka: ["administer"],
+  },
+  {
     file: "kafka/ingest-events",
     trigger: {
       kind: "kafka",

@@ -6,28 +6,22 @@
  */
 import {
   durationParam,
+  EARLIEST_MICROS,
   httpHandler,
   instantParam,
+  LATEST_MICROS,
   limitParam,
   requireRange,
   route,
 } from "@headrace/handler";
 import { KpiAnswer, readKpi, readWindows, WindowAnswer, WindowSizeName } from "@headrace/reports";
 import type { WindowSize } from "@headrace/windows";
-import { z } from "zod";
+import * as z from "zod";
 
 const SECOND = 1_000_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-
-/** Beyond these a day's arithmetic leaves the integers that a double holds. */
-const EARLIEST = Date.UTC(1700, 0, 1) * 1000;
-const LATEST = Date.UTC(2250, 0, 1) * 1000;
-const instant = instantParam.refine(
-  (micros) => micros >= EARLIEST && micros <= LATEST,
-  "must lie between the years 1700 and 2250",
-);
 
 const KpiQuery = z.strictObject({
   window: durationParam({
@@ -35,7 +29,7 @@ const KpiQuery = z.strictObject({
     maxMicros: DAY,
     stepMicros: 10 * SECOND,
   }).default(MINUTE),
-  at: instant.optional(),
+  at: instantParam.optional(),
 });
 
 const EventType = z
@@ -45,8 +39,8 @@ const EventType = z
 const WindowsQuery = z.strictObject({
   size: WindowSizeName,
   event_type: EventType.optional(),
-  from: instant.optional(),
-  to: instant.optional(),
+  from: instantParam.optional(),
+  to: instantParam.optional(),
   limit: limitParam({ standard: 100, max: 1000 }),
 });
 
@@ -55,9 +49,11 @@ const WindowsAnswer = z.strictObject({
   next_cursor: z.string().nullable(),
 });
 
+const Instant = z.int().min(EARLIEST_MICROS).max(LATEST_MICROS);
+
 /** Start and type of the last window, and the end of the range, which is "now" where none is given. */
 const WindowsCursor = z
-  .tuple([z.int().min(EARLIEST).max(LATEST), EventType, z.int().min(EARLIEST).max(LATEST)])
+  .tuple([Instant, EventType, Instant])
   .refine(([startMicros, , toMicros]) => startMicros < toMicros);
 
 /** How far a list reaches back where no `from` is given. */

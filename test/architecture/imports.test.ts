@@ -10,24 +10,50 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   kernel: [],
   events: ["@headrace/kernel", "zod"],
   windows: ["@headrace/kernel"],
-  db: ["@headrace/kernel", "@headrace/events", "@headrace/windows", "pg", "pg-copy-streams"],
+  capacity: [],
+  db: [
+    "@headrace/kernel",
+    "@headrace/events",
+    "@headrace/windows",
+    "@headrace/capacity",
+    "pg",
+    "pg-copy-streams",
+  ],
   reports: ["@headrace/kernel", "@headrace/events", "@headrace/windows", "@headrace/db", "zod"],
-  kafka: ["@headrace/kernel", "@headrace/events", "@platformatic/kafka"],
+  kafka: [
+    "@headrace/kernel",
+    "@headrace/events",
+    "@platformatic/kafka",
+    "@aws-sdk/client-kafka",
+    "aws-msk-iam-sasl-signer-js",
+  ],
   handler: [
     "@headrace/kernel",
     "@headrace/events",
+    "@headrace/capacity",
     "@headrace/db",
     "@headrace/kafka",
     "@middy/core",
     "zod",
     "pg",
+    "@neondatabase/serverless",
+    "@aws-sdk/client-lambda",
+    "sst",
     "jose",
   ],
-  traffic: ["@headrace/kernel", "@headrace/events", "@headrace/kafka", "zod"],
+  traffic: [
+    "@headrace/kernel",
+    "@headrace/events",
+    "@headrace/db",
+    "@headrace/reports",
+    "@headrace/kafka",
+    "zod",
+  ],
   local: [
     "@headrace/kernel",
     "@headrace/events",
     "@headrace/windows",
+    "@headrace/capacity",
     "@headrace/db",
     "@headrace/reports",
     "@headrace/kafka",
@@ -43,7 +69,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** No clock, no chance, no environment, no network. */
-const PURE = ["kernel", "events", "windows"];
+const PURE = ["kernel", "events", "windows", "capacity"];
 const IMPURE = [
   /\bprocess\b/,
   /\bfetch\(/,
@@ -140,6 +166,24 @@ function isForFunctions(path: string, name: string): boolean {
   return name.startsWith("@headrace/") || name === "zod" || isBuiltin(name);
 }
 
+test("infra is made from the manifest and the sums, and imports nothing that runs", async () => {
+  const allowed = ["zod", "@headrace/capacity"];
+  const files = [...(await sources("infra/**/*.ts")), ...(await sources("sst.config.ts"))];
+  const wrong = files.flatMap(({ path, imports }) =>
+    imports
+      .filter((name) => !isBuiltin(name) && !allowed.includes(targetOf(name)))
+      .filter((name) => {
+        const target = new URL(name, new URL(path, ROOT)).pathname.slice(ROOT.pathname.length);
+        return !(
+          name.startsWith(".") &&
+          /^infra\/|^functions\/manifest(\.ts)?$|\/package\.json$/.test(target)
+        );
+      })
+      .map((name) => `${path} imports ${name}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
 test("nobody imports the local runtime, and only it imports the simulated shop", async () => {
   const files = [
     ...(await sources("packages/*/src/**/*.ts")),
@@ -173,7 +217,9 @@ test("every package is entered by its one door", async () => {
 
 test("no file outside packages/local/main and the commands ends the process", async () => {
   const files = [
-    ...(await sources("packages/{kernel,events,windows,db,reports,kafka,handler}/src/**/*.ts")),
+    ...(await sources(
+      "packages/{kernel,events,windows,capacity,db,reports,kafka,handler}/src/**/*.ts",
+    )),
     ...(await sources("functions/**/*.ts")),
   ];
   expect(files.filter(({ text }) => /process\.exit\(/.test(text)).map(({ path }) => path)).toEqual(

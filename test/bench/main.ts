@@ -5,13 +5,21 @@
 import { execFileSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { sweepDeadRuns } from "../support/sweep.ts";
 import type { Bench } from "./bench.ts";
+import { coldStart } from "./cold-start.ts";
 import { decode } from "./decode.ts";
 import { freshness } from "./freshness.ts";
 import { ingest } from "./ingest.ts";
 import { reports } from "./reports.ts";
 
-const benches: Readonly<Record<string, Bench>> = { decode, ingest, freshness, reports };
+const benches: Readonly<Record<string, Bench>> = {
+  "cold-start": coldStart,
+  decode,
+  ingest,
+  freshness,
+  reports,
+};
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -26,6 +34,7 @@ if (bench === undefined) {
   process.exit(2);
 }
 
+await sweepDeadRuns(new URL("../../.headrace", import.meta.url).pathname);
 const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"]).toString().trim();
 const figures = await bench({ quick: values.quick });
 const width = Math.max(...Object.keys(figures).map((figure) => figure.length));

@@ -1,24 +1,30 @@
 /** The functions of the manifest, imported from the repository as the cloud would load each. */
+import type { Routes } from "@headrace/handler";
 import { bug } from "@headrace/kernel";
-import { type FunctionEntry, functions } from "../../../functions/manifest.ts";
+import { type FunctionEntry, functions, type Trigger } from "../../../functions/manifest.ts";
 
 export type AnyHandler = (event: never, context: never) => unknown;
 
 export interface LoadedFunction {
   readonly entry: FunctionEntry;
   readonly handler: AnyHandler;
+  /** Of a function that HTTP starts. */
+  readonly routes?: Routes;
 }
 
 const FOLDER = new URL("../../../functions/", import.meta.url);
 let loads = 0;
 
 /**
- * Throws `function.not_loaded` (bug) that names the file. Each call loads the files themselves anew: a
+ * Those that triggers of these kinds start. Throws `function.not_loaded` (bug) that names the file. Each call loads the files themselves anew: a
  * cold start, so that what they keep from a former environment (keys, connections) is not used again.
  */
-export async function loadFunctions(): Promise<readonly LoadedFunction[]> {
+export async function loadFunctions(
+  kinds: readonly Trigger["kind"][],
+): Promise<readonly LoadedFunction[]> {
   const query = loads++ === 0 ? "" : `?start=${loads}`;
-  return await Promise.all(functions.map((entry) => load(entry, query)));
+  const wanted = functions.filter(({ trigger }) => kinds.includes(trigger.kind));
+  return await Promise.all(wanted.map((entry) => load(entry, query)));
 }
 
 async function load(entry: FunctionEntry, query: string): Promise<LoadedFunction> {
@@ -30,9 +36,9 @@ async function load(entry: FunctionEntry, query: string): Promise<LoadedFunction
     const message = error instanceof Error ? error.message : String(error);
     throw notLoaded(entry, `cannot be loaded: ${message}`, error);
   }
-  const { handler } = exported;
+  const { handler, routes } = exported;
   if (typeof handler !== "function") throw notLoaded(entry, "exports no function `handler`");
-  return { entry, handler: handler as AnyHandler };
+  return { entry, handler: handler as AnyHandler, ...(routes ? { routes: routes as Routes } : {}) };
 }
 
 function notLoaded({ file }: FunctionEntry, message: string, cause?: unknown): Error {

@@ -5,9 +5,9 @@
 import { parseArgs } from "node:util";
 import { migrate } from "@headrace/db";
 import { invalid, notFound } from "@headrace/kernel";
+import { checkDatabaseUrl } from "./database-url.ts";
 import { findRunning } from "./home.ts";
 import { runCommand } from "./main-command.ts";
-import { checkDatabaseUrl } from "./runtime-servers.ts";
 import { homeFolder } from "./start-options.ts";
 
 await runCommand(async () => {

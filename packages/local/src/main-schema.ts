@@ -14,9 +14,9 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createPool, dumpSchema, explainDatabase, migrate, type Pool } from "@headrace/db";
 import { conflict, invalid } from "@headrace/kernel";
+import { checkDatabaseUrl } from "./database-url.ts";
 import { runCommand } from "./main-command.ts";
 import { removePostgres, startPostgres } from "./postgres.ts";
-import { checkDatabaseUrl } from "./runtime-servers.ts";
 
 const FILE = fileURLToPath(new URL("../../db/schema.sql", import.meta.url));
 /** Lines shown around the first difference. */
