@@ -3,13 +3,14 @@
  * come from an independent program. Skipped where the data are not beside the repository.
  */
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
+import { realInput } from "../support/real-input.ts";
 import { startSystem, type TestSystem } from "./system.ts";
 
-const DATA = new URL("../../../shared/data/", import.meta.url);
-const FILE = new URL("ecom.csv.gz", DATA).pathname;
+const FILE = realInput("ecom.csv.gz");
+const EXPECTED = realInput("ecom.expected.json");
 const COMMAND = new URL("../../packages/traffic/src/replay-command.ts", import.meta.url).pathname;
 const MAP = "event_type=event,event_time=timestamp,user_id=user_id,session_id=session_id";
 
@@ -29,7 +30,7 @@ interface Window {
   readonly distinct_users: number;
 }
 
-describe.skipIf(!existsSync(FILE))("the ecom file, replayed", async () => {
+describe.skipIf(FILE.isMissing)(FILE.named("the ecom file, replayed"), async () => {
   let system: TestSystem | undefined;
   afterAll(() => system?.stop());
 
@@ -37,7 +38,7 @@ describe.skipIf(!existsSync(FILE))("the ecom file, replayed", async () => {
     system ??= await startSystem();
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      [COMMAND, FILE, "--map", MAP, "--wait"],
+      [COMMAND, FILE.path, "--map", MAP, "--wait"],
       { env: { ...process.env, HEADRACE_HOME: system.home } },
     );
     return stdout;
@@ -64,9 +65,7 @@ describe.skipIf(!existsSync(FILE))("the ecom file, replayed", async () => {
   };
 
   const expectAllOfIt = async (): Promise<void> => {
-    const expected = JSON.parse(
-      readFileSync(new URL("ecom.expected.json", DATA), "utf8"),
-    ) as Expected;
+    const expected = JSON.parse(readFileSync(EXPECTED.path, "utf8")) as Expected;
     const days = await windows("size=1d");
     const hours = await windows("size=1h");
     const tens = await windows("size=10s");

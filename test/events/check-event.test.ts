@@ -18,6 +18,7 @@ import {
   OPTIONS,
   POSITION,
   RECORD_MILLIS,
+  withBytes,
 } from "./records.ts";
 
 const MADE = "0198c5a1-0000-7000-8000-000000000001";
@@ -146,6 +147,36 @@ test("a body holds one event or an array of them, each with every digit of its n
 test("a bad item of an array leaves its neighbours alone", () => {
   const verdicts = items(`[${json()},null,[1,{"a":"]"}],"x",{"user_id":1},${json()}]`);
   expect(verdicts.map((verdict) => verdict.ok)).toEqual([true, false, false, false, false, true]);
+});
+
+test("bytes that are no text, and nesting without end, are the fault of their own item", () => {
+  const deep = `{"a":${"[".repeat(5_000)}${"]".repeat(5_000)}}`;
+  const brackets = "[".repeat(2_000) + "]".repeat(2_000);
+  const all = [json(), json({ region: "<>" }), jsonWith("data", deep), brackets, json()];
+  for (const bytes of [[0], [0xed, 0xa0, 0x80]]) {
+    const codes = items(withBytes(`[${all.join()}]`, bytes)).map((item) =>
+      item.ok ? "" : item.faults[0].code,
+    );
+    expect(codes).toEqual(["", "event.text", "event.data", "event.not_object", ""]);
+  }
+});
+
+test("an event near the limits of time is refused where its record may come to lie beyond them", () => {
+  const margins = { oldMillis: 60_000, aheadMillis: 10_000 };
+  const outcome = (millis: number): string => {
+    const event_time = new Date(RECORD_MILLIS + millis).toISOString();
+    const checked = checkEvent(JSON.parse(json({ event_time })), at, { ...options, margins });
+    return checked.ok ? "ok" : `${checked.faults[0].code} ${checked.faults[0].message}`;
+  };
+  const horizonMillis = 400 * 86_400_000;
+  expect(outcome(60_000 - horizonMillis)).toBe("ok");
+  expect(outcome(59_999 - horizonMillis)).toBe(
+    "event.too_old is more than 400 days less 60 seconds before its record",
+  );
+  expect(outcome(290_000)).toBe("ok");
+  expect(outcome(290_001)).toBe(
+    "event.in_future is more than 5 minutes less 10 seconds ahead of its record",
+  );
 });
 
 test("a body that is not JSON in UTF-8 is refused whole", () => {

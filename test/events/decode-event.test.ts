@@ -17,6 +17,7 @@ import {
   OPTIONS,
   POSITION,
   RECORD_MILLIS,
+  withBytes,
 } from "./records.ts";
 
 const decode = (value: string | Buffer | null): Event | Refusal =>
@@ -137,7 +138,9 @@ describe("what is no event", () => {
     for (const bytes of [
       [0xff],
       [0xc3],
-      [0xed, 0xa0, 0x80],
+      [0xed],
+      [0xed, 0xa0],
+      [0xed, 0xa0, 0x41],
       [0xc0, 0x80],
       [0xf5, 0x80, 0x80, 0x80],
     ]) {
@@ -176,6 +179,36 @@ describe("text that PostgreSQL cannot hold", () => {
     expect(codeOf(jsonWith("data", `{"${bad}":1}`))).toBe("event.text");
     expect(codeOf(jsonWith("extra", `"${bad}"`))).toBe("event.text");
     expect(codeOf(jsonWith(bad, "1"))).toBe("event.text");
+  });
+
+  const raw: readonly [string, readonly number[]][] = [
+    ["a NUL", [0]],
+    ["a first half", [0xed, 0xa0, 0x80]],
+    ["a second half", [0xed, 0xbf, 0xbf]],
+    ["two halves in three bytes each", [0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80]],
+    ["a NUL behind an escaped backslash", [...Buffer.from("\\\\"), 0]],
+  ];
+  test.each(raw)("%s as bytes in a string is refused as text, in its place", (_, bytes) => {
+    const outcome = (text: string) => decode(withBytes(text, bytes));
+    const region = { code: "event.text", path: "/region" };
+    expect(outcome(json({ region: "a <> 😀" }))).toMatchObject(region);
+    expect(outcome(json({ region: "<>", category: "x".repeat(200) }))).toMatchObject(region);
+    expect(outcome(json({ data: { a: "<>" } }))).toMatchObject({
+      code: "event.text",
+      path: "/data",
+    });
+    expect(outcome(json({ "a<>": 1 }))).toMatchObject({ code: "event.text", path: "" });
+    expect(outcome(`["<>"]`)).toMatchObject({ code: "event.not_object" });
+  });
+
+  test("such bytes outside of strings, behind a backslash or beside other damage are not JSON", () => {
+    for (const bytes of [[0], [0xed, 0xa0, 0x80]]) {
+      const region = json({ region: "<>" });
+      const texts = [`<>${json()}`, json().replace(":", "<>:"), `${region}x`, region.slice(0, -2)];
+      texts.push(region.replace("<>", "\\<>"), region.replace("<>", "\\u00<>00"));
+      for (const text of texts) expect(codeOf(withBytes(text, bytes))).toBe("event.not_json");
+      expect(codeOf(withBytes(region, [...bytes, 0xff]))).toBe("event.not_json");
+    }
   });
 
   test("the fault names the field, where it is one of the event's", () => {

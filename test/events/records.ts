@@ -30,6 +30,12 @@ export const json = (fields: Record<string, unknown> = {}): string =>
 export const jsonWith = (field: string, text: string): string =>
   `${json({ [field]: undefined }).slice(0, -1)},"${field}":${text}}`;
 
+/** The bytes of a text with others in the place of `<>`. */
+export function withBytes(text: string, bytes: readonly number[]): Buffer {
+  const [head = "", tail = ""] = text.split("<>");
+  return Buffer.concat([Buffer.from(head), Buffer.from(bytes), Buffer.from(tail)]);
+}
+
 const label = fc.string({ unit: "grapheme", maxLength: 20 }).filter((text) => !text.includes("\0"));
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { freq: 2 });
 const noMinusZero = (value: number) => value + 0;

@@ -158,18 +158,37 @@ test("an array without a good event is refused whole, with the place of every fa
 
 const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
 
-test.each<[string, Record<string, unknown>, string]>([
+const TEXT_RULE = "must be a text of at most 128 characters";
+const RULES: Readonly<Record<string, string>> = {
+  event_id: "must be a UUID",
+  event_time: "must be an RFC 3339 time with an offset, as in 2026-01-31T10:15:00.123456Z",
+  event_type: "must be 1 to 64 of a-z, 0-9, _ and . and begin with a letter",
+  user_id: "must be a text of 1 to 128 characters or an integer",
+  session_id: TEXT_RULE,
+  value: "must be a finite number",
+  amount: "must be 0 to 9999999999.99 with at most 2 decimals, as a number or a decimal text",
+  duration: "must be a number of seconds, 0 or more",
+  category: TEXT_RULE,
+  product_id: TEXT_RULE,
+  region: TEXT_RULE,
+  data: "must be an object",
+};
+const TOO_MUCH = "must be at most 16 KiB of JSON, unknown fields included";
+const TOO_DEEP = "must not nest deeper than 64 levels";
+const nested = (levels: number): unknown => (levels === 0 ? 1 : [nested(levels - 1)]);
+
+test.each<[string, Record<string, unknown>, string, string?]>([
   ["an id that is no UUID", { event_id: "7" }, "event_id"],
   ["an id that is a number", { event_id: 7 }, "event_id"],
-  ["no time", { event_time: undefined }, "event_time"],
-  ["a time of null", { event_time: null }, "event_time"],
+  ["no time", { event_time: undefined }, "event_time", "is required"],
+  ["a time of null", { event_time: null }, "event_time", "is required"],
   ["a time without an offset", { event_time: "2026-11-01T12:00:00" }, "event_time"],
   ["a time that is a number", { event_time: 1_700_000_000 }, "event_time"],
   ["a day that is not there", { event_time: "2026-02-30T12:00:00Z" }, "event_time"],
-  ["no type", { event_type: undefined }, "event_type"],
+  ["no type", { event_type: undefined }, "event_type", "is required"],
   ["a type in capitals", { event_type: "Login" }, "event_type"],
   ["a type of 65 characters", { event_type: "a".repeat(65) }, "event_type"],
-  ["no user", { user_id: undefined }, "user_id"],
+  ["no user", { user_id: undefined }, "user_id", "is required"],
   ["an empty user", { user_id: "" }, "user_id"],
   ["a user of 129 characters", { user_id: "u".repeat(129) }, "user_id"],
   ["a user that is a fraction", { user_id: 1.5 }, "user_id"],
@@ -189,12 +208,15 @@ test.each<[string, Record<string, unknown>, string]>([
   ["a product that is an array", { product_id: [] }, "product_id"],
   ["a region that is an object", { region: {} }, "region"],
   ["data that is an array", { data: [] }, "data"],
-  ["17 KiB of data", { data: { text: "x".repeat(17 * 1024) } }, "data"],
-  ["17 KiB of unknown fields", { notes: "x".repeat(17 * 1024) }, "data"],
-])("refuses %s by the name of its field", async (_, fault, field) => {
+  ["data that nests too deep", { data: { a: nested(64) } }, "data", TOO_DEEP],
+  ["17 KiB of data", { data: { text: "x".repeat(17 * 1024) } }, "data", TOO_MUCH],
+  ["17 KiB of unknown fields", { notes: "x".repeat(17 * 1024) }, "data", TOO_MUCH],
+])("refuses %s by the name and the rule of its field", async (_, fault, field, rule) => {
   const { status, body } = await post(event(fault));
   expect([status, body.code]).toEqual([400, `event.${field}`]);
-  expect(body.errors).toEqual([{ path: `/${field}`, message: expect.any(String) }]);
+  const message = rule ?? RULES[field];
+  expect(body.errors).toEqual([{ path: `/${field}`, message }]);
+  expect(body.detail).toBe(`the event is not as it must be: /${field} ${message}`);
   expect(await topic.taken()).toEqual([]);
 });
 
@@ -212,7 +234,9 @@ test("refuses a number that no double can hold", async () => {
 
 test.each<[string, Record<string, unknown>, string]>([
   ["ahead of the clock by 6 minutes", { event_time: inSeconds(360) }, "event.in_future"],
+  ["ahead of the clock by hardly 5 minutes", { event_time: inSeconds(299) }, "event.in_future"],
   ["past the horizon", { event_time: inSeconds(-401 * 86_400) }, "event.too_old"],
+  ["hardly within the horizon", { event_time: inSeconds(10 - 400 * 86_400) }, "event.too_old"],
   ["with a NUL character", { user_id: "a\u0000b" }, "event.text"],
   ["with a NUL character deep in its data", { data: { a: ["\u0000"] } }, "event.text"],
   ["with half a surrogate pair", { category: "\ud83d" }, "event.text"],
@@ -231,12 +255,53 @@ test.each<[string, unknown, number, string]>([
   ["an empty array", [], 400, "events.none"],
   ["501 events", Array(501).fill({}), 400, "events.too_many"],
   ["over 1 MiB", JSON.stringify({ a: "x".repeat(1024 * 1024) }), 413, "body.too_large"],
-  ["thousands of brackets", "[".repeat(5000), 400, "body.too_deep"],
+  ["thousands of brackets", "[".repeat(5000), 400, "body.not_json"],
+  ["a raw NUL between events", "[{}\u0000]", 400, "body.not_json"],
 ])("refuses a body of %s", async (_, body, status, code) => {
   const answer = await post(body);
   expect([answer.status, answer.body.code]).toEqual([status, code]);
   expect(answer.headers["content-type"]).toBe("application/problem+json");
   expect(await topic.taken()).toEqual([]);
+});
+
+test("a refusal of the whole event says so in a sentence, one in an array with its place", async () => {
+  expect((await post("7")).body.detail).toBe("the event is not a JSON object");
+  expect((await post(event({ unknown: "\0" }))).body.detail).toBe(
+    "the event holds a NUL character or half a surrogate pair",
+  );
+  expect((await post([7, event()])).status).toBe(207);
+  expect((await post([7])).body.detail).toBe(
+    "no event of the array is as it must be: /0 is not a JSON object",
+  );
+  expect((await post([event({ user_id: "" })])).body.detail).toBe(
+    "no event of the array is as it must be: /0/user_id must be a text of 1 to 128 characters or an integer",
+  );
+});
+
+test("bytes that are no text, and nesting without end, cost an array that one event", async () => {
+  const good = JSON.stringify(event());
+  const deep = good.replace("{", `{"data":{"a":${"[".repeat(1_500)}${"]".repeat(1_500)}},`);
+  const marked = JSON.stringify(event({ region: "<>" }));
+  for (const bytes of [[0], [0xed, 0xa0, 0x80]]) {
+    const [head = "", tail = ""] = `[${good},${marked},${deep},${good}]`.split("<>");
+    const body = Buffer.concat([Buffer.from(head), Buffer.from(bytes), Buffer.from(tail)]);
+    const answer = await post(body);
+    expect(answer.status).toBe(207);
+    expect(answer.body.events.map((it: { code?: string }) => it.code)).toEqual([
+      undefined,
+      "event.text",
+      "event.data",
+      undefined,
+    ]);
+    expect((await produced()).length).toBe(2);
+  }
+});
+
+test("an event near either limit of time is no dead letter once Kafka has stamped it", async () => {
+  for (const seconds of [285, 70 - 400 * 86_400]) {
+    expect((await post(event({ event_time: inSeconds(seconds) }))).status).toBe(202);
+    expect((await produced()).length).toBe(1);
+  }
 });
 
 test("takes a body of just under 1 MiB, also one that the gateway sent in base64", async () => {

@@ -256,6 +256,19 @@ test.each([
   expect([status, body.code, body.errors[0].path]).toEqual([400, code, path]);
 });
 
+test("a refusal words the rule that was broken, the same one for every time out of range", async () => {
+  const messages = async (query: string) =>
+    (await client.get(`/v1/reports/windows?${query}`)).body.errors.map(
+      (it: { message: string }) => it.message,
+    );
+  expect(await messages("size=2h")).toEqual(["must be one of 10s, 1m, 1h, 1d"]);
+  expect(await messages("size=1m&limit=0")).toEqual(["must be a whole number from 1 to 1000"]);
+  const years =
+    "must be a time with an offset (2026-01-31T12:00:00Z) between the years 1700 and 2250";
+  for (const from of ["1600-01-01T00:00:00Z", "1684-07-28T00:12:26Z", "2251-01-01T00:00:00Z"])
+    expect(await messages(`size=1m&from=${from}`)).toEqual([years]);
+});
+
 // Last: every type that is not known by now is one of the others from here on.
 test("counts types beyond the first thousand under other", async () => {
   await pool.query(

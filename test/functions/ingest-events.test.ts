@@ -1,4 +1,5 @@
 import { finishWindows, takeLease } from "@headrace/db";
+import { derivedEventId, encodeFirstPosition, FIRST_POSITION_HEADER } from "@headrace/events";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { testDatabase } from "../support/database.ts";
 import { kafkaEvent, kafkaRecord } from "../support/kafka.ts";
@@ -139,6 +140,62 @@ test("several topics and partitions of one event each commit for themselves", as
   };
   await ingest({ eventSource: "aws:kafka", records });
   expect(await progress()).toEqual(["a 1 6 1 0 0", "a-1 0 1 1 0 0", "a-1 7 1 1 0 0"]);
+});
+
+test("an event as large as Lambda sends, of several topics and partitions, is taken in whole and once", async () => {
+  const notes = "n".repeat(840);
+  const events = (count: number, user: string) =>
+    Array.from({ length: count }, (_, n) =>
+      event({ user_id: `${user}${n % 97}`, value: n, notes }),
+    );
+  const topics = ["clicks", "events", "events-2"].map((topic) =>
+    kafkaEvent(
+      topic,
+      { 0: events(600, topic), 1: events(500, topic), 7: events(300, topic) },
+      { offsets: { 0: 0, 1: 1_000_000, 7: 0 } },
+    ),
+  );
+  const batch = { ...topics[0], records: Object.assign({}, ...topics.map((it) => it.records)) };
+  const bytes = JSON.stringify(batch).length;
+  expect(bytes).toBeGreaterThan(6_000_000);
+  expect(bytes).toBeLessThan(6 * 1024 * 1024);
+  for (let delivery = 0; delivery < 2; delivery++) {
+    expect(await ingest(batch)).toEqual({ batchItemFailures: [] });
+    expect(await progress()).toEqual(
+      ["clicks", "events", "events-2"].flatMap((topic) => [
+        `${topic} 0 600 600 0 0`,
+        `${topic} 1 1000500 500 0 0`,
+        `${topic} 7 300 300 0 0`,
+      ]),
+    );
+  }
+  expect(await stored()).toBe(4_200);
+}, 60_000);
+
+test("header bytes come signed: ours is read beside others, and one that is damaged is left aside", async () => {
+  const first = { topic: "t", partition: 0, offset: 5, timestampMillis: NOW };
+  const later = { topic: "t", partition: 0, offset: 7, timestampMillis: NOW };
+  const foreign = ["trace-ü", Buffer.from([0xff, 0xc3, 0xa9, 0x80, 0x00])] as const;
+  const ours = [FIRST_POSITION_HEADER, encodeFirstPosition(first)] as const;
+  const damaged = [FIRST_POSITION_HEADER, Buffer.from([0xff, 0xfe, 0x80, 0x2f])] as const;
+  const withoutId = event({ event_id: undefined });
+  const batch = kafkaEvent(
+    "t",
+    {
+      0: [
+        kafkaRecord(withoutId, { headers: [foreign, ours] }),
+        kafkaRecord(withoutId, { headers: [foreign, damaged] }),
+      ],
+    },
+    { offsets: { 0: 6 }, timestampMillis: NOW },
+  );
+  expect(batch.records["t-0"]?.[1]?.headers).toEqual([
+    { "trace-ü": [-1, -61, -87, -128, 0] },
+    { [FIRST_POSITION_HEADER]: [-1, -2, -128, 47] },
+  ]);
+  expect(await ingest(batch)).toEqual({ batchItemFailures: [] });
+  const ids = (await rows("select event_id from stream_events")).map((row) => row.event_id);
+  expect(ids.toSorted()).toEqual([derivedEventId(first), derivedEventId(later)].toSorted());
 });
 
 test("an empty event and an empty partition change nothing", async () => {

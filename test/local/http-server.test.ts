@@ -105,6 +105,18 @@ describe("a body over the limit", () => {
     expect(await everythingFrom(socket)).toMatch(/^HTTP\/1.1 413 .*"code":"body.too_large"/s);
   });
 
+  test("is refused with the limit of its route, where that is the smaller one", async () => {
+    const routes = new Map([["POST /" as const, { handler: mirror, maxBodyBytes: 1_000 }]]);
+    const server = await start({}, { maxBodyBytes: limit, routes });
+    const detail = '"detail":"the body is larger than 1000 bytes"';
+    const socket = await connected(server);
+    socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${limit + 1}\r\n\r\n`);
+    expect(await everythingFrom(socket)).toContain(detail);
+    const body = new Uint8Array(limit + 1);
+    const response = await fetch(server.url, { method: "POST", body });
+    expect(await response.text()).toContain(detail);
+  });
+
   test("is refused while it is still being sent, and the client reads the answer", async () => {
     const server = await start({ "POST /": mirror }, { maxBodyBytes: limit });
     const socket = await connected(server);
@@ -146,6 +158,21 @@ describe("connections", () => {
     expect(await raw(server, "hello\r\n\r\n")).toMatch(
       /^HTTP\/1.1 400 .*"code":"request.malformed"/s,
     );
+  });
+
+  test("that name no host, or expect what nobody can do, get a problem document", async () => {
+    const server = await start({ "GET /": mirror, "POST /": mirror });
+    const problem = (status: number, code: string) =>
+      new RegExp(`^HTTP/1.1 ${status} .*application/problem\\+json.*"code":"${code}"`, "s");
+    const answer = (lines: string, body = "") =>
+      raw(server, `${lines}\r\nConnection: close\r\n\r\n${body}`);
+    expect(await answer("GET / HTTP/1.1")).toMatch(problem(400, "request.host"));
+    expect(await answer("GET / HTTP/1.1\r\nHost: x\r\nExpect: foo")).toMatch(
+      problem(417, "request.expectation"),
+    );
+    expect(await answer("GET / HTTP/1.0")).toMatch(/^HTTP\/1.1 200 /);
+    const expected = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2";
+    expect(await answer(expected, "{}")).toMatch(/^HTTP\/1.1 100 Continue.*HTTP\/1.1 200 /s);
   });
 
   test("that end in the middle of a body harm nobody", async () => {

@@ -1,9 +1,21 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { migrate } from "@headrace/db";
 import { type PostgresOptions, removePostgres, startPostgres } from "@headrace/local";
 import { Client, type QueryResultRow } from "pg";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -103,7 +115,7 @@ test("a kill takes the sessions with it, in the middle of a statement", async ()
     .poll(() => query(server.url, "select pg_relation_size('slow') > 0 as busy"))
     .toEqual([{ busy: true }]);
   await server.kill();
-  await untilGone(session);
+  expect(commandLine(session)).toBe("");
   await expect(busy).rejects.toThrow();
 });
 
@@ -163,6 +175,23 @@ describe.skipIf(process.platform !== "linux")("when the runtime is killed with -
   });
 });
 
+test("a session that outlives its killed server is waited for by the next start", async () => {
+  const folder = newFolder();
+  const server = await start(folder);
+  const client = new Client({ connectionString: server.url });
+  client.on("error", () => {});
+  await client.connect();
+  const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+  const session = rows[0]?.pid as number;
+  process.kill(session, "SIGSTOP");
+  process.kill(server.pid, "SIGKILL");
+  await server.exited;
+  const starting = start(folder);
+  await sleep(1_500);
+  process.kill(session, "SIGKILL");
+  expect(await setting((await starting).url, "fsync")).toBe("off");
+});
+
 test("a port that was asked for and is taken is told", async () => {
   const taken = createServer();
   taken.listen(0, "127.0.0.1");
@@ -202,6 +231,44 @@ test("a damaged data folder, one of another version and another password are tol
     code: "postgres.other_version",
     message: expect.stringContaining("PG_VERSION is missing"),
   });
+});
+
+describe("a data folder that the server starts from, and that is damaged all the same,", () => {
+  const damaged = {
+    code: "postgres.damaged",
+    message: expect.stringMatching(
+      /data is damaged: .*a copy of the folder.*--fresh.*(FATAL|ERROR)/s,
+    ),
+  };
+
+  test("is told when it lacks files that the server itself asks for", async () => {
+    const folder = newFolder();
+    await (await start(folder)).stop();
+    await rm(join(folder, "data/base"), { recursive: true });
+    await expect(start(folder)).rejects.toMatchObject(damaged);
+  });
+
+  const hurts: [string, (base: string) => Promise<void>][] = [
+    ["gone", (base) => rm(base, { recursive: true })],
+    ["cut to nothing", (base) => cutAll(base)],
+  ];
+  test.each(hurts)("is told when our database's own files are %s", async (_, hurt) => {
+    const folder = newFolder();
+    const server = await start(folder);
+    const [database] = await query<{ oid: number }>(
+      server.url,
+      "select oid::int from pg_database where datname = current_database()",
+    );
+    await server.stop();
+    await hurt(join(folder, "data/base", String(database?.oid)));
+    const next = await start(folder);
+    const error = await migrate(next.url).catch((thrown: unknown) => thrown);
+    expect(await next.explain(error)).toMatchObject(damaged);
+  });
+
+  async function cutAll(base: string): Promise<void> {
+    for (const name of await readdir(base)) await truncate(join(base, name));
+  }
 });
 
 describe.runIf(asRoot)("as root, in a folder that only root can enter", () => {

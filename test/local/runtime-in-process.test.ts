@@ -70,6 +70,19 @@ test("it can be stopped and started again, with another HOME and so another key"
   await untilEvents(second, 2);
 });
 
+test("a body past what the server reads is refused with the limit of its route", async () => {
+  const { url, token } = await start();
+  const response = await fetch(`${url}/v1/events`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: new Uint8Array(11 * 1024 * 1024),
+  });
+  expect(await response.json()).toMatchObject({
+    status: 413,
+    detail: "the body is larger than 1048576 bytes",
+  });
+});
+
 test("a second one in the same process is refused", async () => {
   await start();
   await expect(start()).rejects.toMatchObject({ code: "runtime.running" });

@@ -57,6 +57,16 @@ test("help is answered whatever else is asked", () => {
   expect(parse("--port 1 -h")).toBe("help");
 });
 
+test("a DATABASE_URL that no roles can be made from is refused before anything starts", () => {
+  for (const text of ["nonsense", "mysql://o:p@h/d", "postgresql://o@h/d", "postgresql://o:p@h"])
+    expect(() => parse("", { DATABASE_URL: text })).toThrow(
+      expect.objectContaining({
+        code: "database.url",
+        message: expect.stringContaining("postgresql://OWNER:PASSWORD@HOST:PORT/DATABASE"),
+      }),
+    );
+});
+
 describe("what is wrong is refused by name", () => {
   test.each([
     ["--colour", {}, "--colour"],

@@ -48,6 +48,8 @@ export interface StartSetup {
   readonly env?: NodeJS.ProcessEnv;
   /** As a user does it, or the program itself. */
   readonly by?: "npm" | "node";
+  /** Default: that of `npm start`. */
+  readonly program?: string;
 }
 
 const everStarted: Started[] = [];
@@ -58,8 +60,9 @@ export async function killAll(): Promise<void> {
   await Promise.all(everStarted.map((one) => one.exit));
 }
 
-export function startProcess({ args, env = {}, by = "node" }: StartSetup): Started {
-  const [command, before] = by === "npm" ? ["npm", ["start", "--"]] : [process.execPath, [MAIN]];
+export function startProcess(setup: StartSetup): Started {
+  const { args, env = {}, by = "node", program = MAIN } = setup;
+  const [command, before] = by === "npm" ? ["npm", ["start", "--"]] : [process.execPath, [program]];
   const child = spawn(command, [...before, ...args], {
     cwd: REPOSITORY,
     // A session of its own, as in a terminal: signals to it do not reach the test's process.

@@ -213,6 +213,16 @@ describe("with servers that run already", { timeout: START_MILLIS }, async () =>
     expect(await started.exit).toBe(0);
   });
 
+  test("a database that is not there is told before a Kafka of our own is started", async () => {
+    const wrong = new URL(db.ownerUrl);
+    wrong.port = "1";
+    const started = startProcess({ args: ["--home", home], env: { DATABASE_URL: wrong.href } });
+    expect(await started.exit).toBe(1);
+    expect(started.output()).toContain("nothing listens at 127.0.0.1:1");
+    expect(started.output()).not.toContain("Kafka is up");
+    expect(existsSync(join(home, "data/kafka"))).toBe(false);
+  });
+
   test("addresses at which nothing answers are told apart, with what to do", async () => {
     const wrong = new URL(db.ownerUrl);
     wrong.port = "1";
@@ -231,5 +241,6 @@ describe("with servers that run already", { timeout: START_MILLIS }, async () =>
     });
     expect(await noKafka.exit).toBe(1);
     expect(noKafka.output()).toContain("Kafka at 127.0.0.1:1 cannot be used");
+    expect(noKafka.output()).not.toContain("PostgreSQL is up");
   });
 });

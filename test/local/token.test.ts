@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import {
   createAuthenticator,
   DEVELOPMENT_ISSUER,
@@ -69,6 +71,20 @@ test("a home where nothing was started says what to do", async () => {
   });
 });
 
+test("--help tells every flag, and the home folder a token is made from may be another", async () => {
+  const root = join(import.meta.dirname, "../..");
+  const run = async (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
+    const program = join(root, "packages/local/src/main-token.ts");
+    const all = { ...process.env, ...env };
+    return (await promisify(execFile)(process.execPath, [program, ...args], { env: all })).stdout;
+  };
+  for (const flag of ["--scope", "--expires", "--subject", "--home", "HEADRACE_HOME"])
+    expect(await run(["--help"])).toContain(flag);
+  await (await openHome(folder)).close();
+  const claims = decodeJwt(await run(["--expires", "1m"], { HEADRACE_HOME: folder }));
+  expect(claims.iss).toBe(DEVELOPMENT_ISSUER);
+});
+
 test("without a scope the token has every scope, several may be given in any way", () => {
   expect(parseTokenArguments([]).claims.scopes).toEqual(SCOPES);
   expect(
@@ -82,7 +98,7 @@ test.each([
   [["--expires", "soon"], "30d"],
   [["--expires", "31d"], "30d"],
   [["--expires", "0s"], "30d"],
-  [["--colour"], "--colour"],
+  [["--colour"], "npm run token -- --help"],
   [["positional"], "positional"],
 ])("wrong arguments are refused with what is right: %j", (args, hint) => {
   expect(() => parseTokenArguments(args)).toThrow(hint);

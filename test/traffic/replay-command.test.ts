@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { runReplay, type Surroundings } from "@headrace/traffic";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { testClients } from "../kafka/clients.ts";
+import { testDatabase } from "../support/database.ts";
+import { kafkaEvent, kafkaRecord } from "../support/kafka.ts";
 import { testFiles } from "./files.ts";
 import { progressServer } from "./progress-server.ts";
 
@@ -152,8 +154,50 @@ test("--wait outlasts an answer that fails, but not a token that is refused", as
 test("--wait without an address to ask says which are missing, and sends nothing", async () => {
   const { code, err } = await run([three(), "--wait"], { env: { ...env(), HEADRACE_URL: "" } });
   expect(code).toBe(1);
-  expect(err).toContain("Set HEADRACE_URL and HEADRACE_TOKEN");
+  expect(err).toContain("Set DATABASE_URL (its database), or HEADRACE_URL and HEADRACE_TOKEN");
   expect(await readAll(topic)).toEqual([]);
+});
+
+describe("--wait without HTTP, by the database", async () => {
+  const db = await testDatabase();
+  process.env.DATABASE_WORKER_URL = db.workerUrl;
+  const { handler } = await import("../../functions/kafka/ingest-events.ts");
+  const byDatabase = (databaseUrl: string) => {
+    const { KAFKA_BROKERS, EVENTS_TOPIC, HEADRACE_HOME } = env();
+    return { KAFKA_BROKERS, EVENTS_TOPIC, HEADRACE_HOME, DATABASE_URL: databaseUrl };
+  };
+  const context = { awsRequestId: "test", getRemainingTimeInMillis: () => 60_000 };
+  /** What the running system does: takes in all that the topic holds. */
+  const ingest = async () => {
+    const records = (await readAll(topic)).map(({ value, offset, timestampMillis }) =>
+      kafkaRecord(value, { offset, timestampMillis }),
+    );
+    await handler(kafkaEvent(topic, { 0: records }), context);
+  };
+
+  test("returns once all is read, with the same figures as over HTTP", async () => {
+    const path = shop("u1,login,2026-01-31", "u2,login,2026-01-31", "u1,login,1800-01-31", "u1");
+    for (const outcome of ["stored 2, duplicates 0", "stored 0, duplicates 2"]) {
+      const replaying = run([path, "--wait"], { env: byDatabase(db.ownerUrl) });
+      const taking = setInterval(() => void ingest(), 200);
+      const { code, out } = await replaying.finally(() => clearInterval(taking));
+      expect(code).toBe(0);
+      expect(out).toContain(`sent 3, ${outcome}, dead letters 1, bad lines 1\n`);
+    }
+  });
+
+  test("says at once what is wrong with the database's address, and sends nothing", async () => {
+    const told = async (change: (url: URL) => void) => {
+      const url = new URL(db.ownerUrl);
+      change(url);
+      return await run([three(), "--wait"], { env: byDatabase(url.href) });
+    };
+    expect((await told((url) => (url.protocol = "mysql:"))).err).toMatch(/DATABASE_URL must be/);
+    expect((await told((url) => (url.port = "1"))).err).toMatch(/nothing listens at/);
+    expect((await told((url) => (url.password = "x"))).err).toMatch(/refuses the password/);
+    expect((await told((url) => (url.pathname = "/postgres"))).err).toMatch(/holds no Headrace/);
+    expect(await readAll(topic)).toEqual([]);
+  });
 });
 
 test("the running system is found through running.json, unless its process is gone", async () => {

@@ -8,9 +8,11 @@ import { elementsOf } from "./json-text.ts";
 import { decodeJson, JsonValue, parseJson } from "./json-value.ts";
 import { readEvent } from "./read-event.ts";
 import { type Refusal, refusals } from "./refusal.ts";
+import type { TimeMargins } from "./time-limits.ts";
 
 export interface CheckOptions {
   readonly horizonDays: number;
+  readonly margins?: TimeMargins;
   /** Makes the id of an event that brings none; a UUID. */
   readonly makeId: () => string;
 }
@@ -35,8 +37,8 @@ export function checkEvent(
 ): EventCheck {
   const json = input instanceof JsonValue ? input : jsonOf(input);
   if (json === undefined) return { ok: false, faults: [refusals.notJson] };
-  const { horizonDays, makeId } = options;
-  const reading = readEvent(json, { timestampMillis: at.timestampMillis, horizonDays });
+  const { makeId, ...limits } = options;
+  const reading = readEvent(json, { timestampMillis: at.timestampMillis, ...limits });
   if (!("fields" in reading)) return { ok: false, faults: reading };
   const event = toEvent(reading.fields, reading.fields.event_id ?? makeId(), reading.data);
   return { ok: true, event, json: eventJson(event) };
@@ -49,7 +51,10 @@ export interface EventBatch {
   readonly items: readonly JsonValue[];
 }
 
-/** The events of a request's body, one or an array; a refusal where it is not JSON in UTF-8. */
+/**
+ * The events of a request's body, one or an array, however deep they nest; a refusal where it is not
+ * JSON in UTF-8. What is no text in one event (a raw NUL, half a surrogate pair) is that event's fault.
+ */
 export function splitEvents(body: Uint8Array): EventBatch | Refusal {
   const json = decodeJson(body);
   if (json === undefined) return refusals.notJson;

@@ -5,7 +5,7 @@
  * equal to this one by a property test.
  */
 import { parseCents } from "@headrace/kernel";
-import { z } from "zod";
+import * as z from "zod";
 import { parseInstant } from "./instant.ts";
 
 /** A normalised event; what is absent is null. */
@@ -61,7 +61,12 @@ const Text = z
   .refine(isWithinLength, { error: TEXT_RULE })
   .meta({ maxLength: MAX_TEXT_LENGTH });
 
-const UserText = z.string().min(1).refine(isWithinLength).meta({ maxLength: MAX_TEXT_LENGTH });
+// A union passes on the message of the option that fits the value's type, so both options say the rule.
+const UserText = z
+  .string()
+  .min(1, { error: USER_RULE })
+  .refine(isWithinLength, { error: USER_RULE })
+  .meta({ maxLength: MAX_TEXT_LENGTH });
 
 const Instant = z.string({ error: orRequired(TIME_RULE) }).transform((text, context) => {
   const instant = parseInstant(text);
@@ -74,7 +79,7 @@ const Instant = z.string({ error: orRequired(TIME_RULE) }).transform((text, cont
 // in their digits as a string (`readEvent`).
 const Integer = z
   .number()
-  .refine((value) => Number.isInteger(value))
+  .refine((value) => Number.isInteger(value), { error: USER_RULE })
   .transform((value) => BigInt(value).toString())
   .meta({ type: "integer" });
 

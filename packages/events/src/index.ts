@@ -19,6 +19,6 @@ export {
   parseFirstPosition,
 } from "./position.ts";
 export { isRefusal, type Refusal } from "./refusal.ts";
-export { FUTURE_LIMIT_MINUTES } from "./time-limits.ts";
+export { FUTURE_LIMIT_MINUTES, type TimeMargins } from "./time-limits.ts";
 export { EVENTS_TOPIC } from "./topics.ts";
 export { type LateClass, lateClass, nextWatermark, WATERMARK_DELAY_MICROS } from "./watermark.ts";

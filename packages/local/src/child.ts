@@ -9,6 +9,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
+import { boundLog } from "./child-log.ts";
 
 /** Whose rights a child runs with; only root may hand one over. */
 export interface Account {
@@ -36,7 +37,7 @@ export interface ChildOptions {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
   readonly account?: Account | undefined;
-  /** Receives both outputs, appended. */
+  /** Receives both outputs, appended; cut when it has grown (`boundLog`). */
   readonly logFile: string;
   /** What the guard sends when we die. */
   readonly guardSignal: "INT" | "TERM";
@@ -59,10 +60,12 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     closeSync(log);
   }
   const pid = child.pid as number;
+  const releaseLog = boundLog(options.logFile);
   const releaseGuard = startGuard(pid, options.guardSignal);
   const exited = new Promise<ChildExit>((resolve) => {
     child.once("exit", (code, signal) => {
       releaseGuard();
+      releaseLog();
       resolve({ code, signal });
     });
   });

@@ -17,6 +17,7 @@ import {
   createRouter,
   type HttpEvent,
   type HttpHandler,
+  HttpRefusal,
   type HttpResult,
   loggable,
   optionsResult,
@@ -30,6 +31,8 @@ export interface LocalRoute {
   readonly handler: HttpHandler;
   /** The function's own limit; the gateway's 30 s hold anyhow. */
   readonly timeoutSeconds?: number;
+  /** The function's own limit, which a refusal of a body past the server's limit names. */
+  readonly maxBodyBytes?: number;
 }
 
 export interface HttpServerOptions {
@@ -72,13 +75,17 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     }),
   );
   const state = { inWork: 0, closing: false };
-  const server = createServer((request, response) => {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
     state.inWork += 1;
     void serve(request, router, options, state.inWork).then((result) => {
       state.inWork -= 1;
       send(request, response, result, state.closing);
     });
-  });
+  };
+  // Node's own refusals, of a request without Host and of one that expects what nobody can do, have
+  // no body: both come to `serve` instead.
+  const server = createServer({ requireHostHeader: false }, answer);
+  server.on("checkExpectation", answer);
   server.on("clientError", (_error, socket) => {
     if (socket.writable) socket.end(RAW_BAD_REQUEST);
   });
@@ -111,6 +118,7 @@ async function serve(
   try {
     if (inWork > maxInWork) throw unavailable("server.busy", "too many requests are in work");
     const method = request.method ?? "GET";
+    requireUsualHeaders(request);
     const { rawPath, rawQueryString } = splitTarget(request.url ?? "/");
     if (method === "OPTIONS") return optionsResult(router.allowed(rawPath), requestId);
     const { target, params } = router.match(method, rawPath);
@@ -122,7 +130,7 @@ async function serve(
       headers: headersOf(request),
       pathParameters: params,
       requestContext: { requestId, http: { method, path: rawPath } },
-      ...(await readBody(request, maxBodyBytes)),
+      ...(await readBody(request, maxBodyBytes, target.maxBodyBytes)),
     };
     const deadline =
       startedAt + Math.min((target.timeoutSeconds ?? 30) * 1000, GATEWAY_TIMEOUT_MILLIS);
@@ -138,6 +146,19 @@ async function serve(
     if (error.kind === "bug") log.error("serving failed", { requestId, error: loggable(error) });
     return problemResult(error, requestId);
   }
+}
+
+/** Throws `request.host` (400) and `request.expectation` (417). */
+function requireUsualHeaders({ headers, httpVersion }: IncomingMessage): void {
+  if (headers.host === undefined && httpVersion === "1.1")
+    throw invalid("request.host", "the request names no host: HTTP/1.1 asks for the header Host");
+  const { expect = "100-continue" } = headers;
+  if (expect.toLowerCase() !== "100-continue")
+    throw new HttpRefusal(
+      417,
+      "request.expectation",
+      "nothing but Expect: 100-continue can be met",
+    );
 }
 
 /** The path as sent, without its query; a proxy's absolute form loses its origin. */
@@ -167,26 +188,32 @@ function headersOf({ rawHeaders }: IncomingMessage): Record<string, string> {
 async function readBody(
   request: IncomingMessage,
   maxBytes: number,
+  ownMaxBytes = maxBytes,
 ): Promise<{ body?: string; isBase64Encoded: boolean }> {
   const { "content-length": length, "transfer-encoding": encoding } = request.headers;
   if ((length === undefined || length === "0") && encoding === undefined) {
     return { isBase64Encoded: false };
   }
-  if (Number(length ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
-  const bytes = await collect(request, maxBytes);
+  const tooLarge = () => bodyTooLarge(Math.min(ownMaxBytes, maxBytes));
+  if (Number(length ?? 0) > maxBytes) throw tooLarge();
+  const bytes = await collect(request, maxBytes, tooLarge);
   return isUtf8(bytes)
     ? { body: bytes.toString("utf8"), isBase64Encoded: false }
     : { body: bytes.toString("base64"), isBase64Encoded: true };
 }
 
-function collect(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+function collect(
+  request: IncomingMessage,
+  maxBytes: number,
+  tooLarge: () => Error,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
     request.on("data", (chunk: Buffer) => {
       size += chunk.length;
       if (size <= maxBytes) chunks.push(chunk);
-      else reject(bodyTooLarge(maxBytes));
+      else reject(tooLarge());
     });
     request.on("end", () => resolve(Buffer.concat(chunks)));
     request.on("error", reject);

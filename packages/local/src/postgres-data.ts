@@ -3,12 +3,13 @@ import { randomUUID } from "node:crypto";
 import { chmod, chown, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { LocalSettings } from "@headrace/capacity";
 import { conflict, unavailable } from "@headrace/kernel";
 import { runTool } from "./child.ts";
 import { commandLine, identifyProcess, isRunning } from "./child-identity.ts";
 import type { Binaries } from "./postgres-binaries.ts";
 import { makeOwnFolder, type PostgresPlace } from "./postgres-place.ts";
-import { type PostgresSettings, settingsFile } from "./postgres-settings.ts";
+import { settingsFile } from "./postgres-settings.ts";
 
 /** Nothing of ours: the user's locale would change messages that we read, PG* variables the server. */
 export const SERVER_ENV: NodeJS.ProcessEnv = {
@@ -23,7 +24,7 @@ export interface Initialise {
   readonly data: string;
   readonly owner: string;
   readonly password: string;
-  readonly settings: PostgresSettings;
+  readonly settings: LocalSettings;
 }
 
 /** Does nothing to a folder that holds data, except to refuse data of another major version. */
@@ -90,7 +91,7 @@ async function runInitdb(what: Initialise, draft: string, passwordFile: string):
 /** Lives beside the data, not in it: there we would write where another account may put links. */
 export async function writeSettings(
   place: PostgresPlace,
-  settings: PostgresSettings,
+  settings: LocalSettings,
 ): Promise<string> {
   const path = join(place.container, "postgresql.conf");
   await writeFile(path, settingsFile(settings));

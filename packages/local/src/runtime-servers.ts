@@ -1,14 +1,16 @@
 /**
  * The database and the broker of one runtime: own ones, or those that DATABASE_URL and KAFKA_BROKERS
- * name; both brought to where functions can use them (schema, topics). The two start side by side.
+ * name; both brought to where functions can use them (schema, topics). Those that are named come first,
+ * since an address may be wrong; then own ones start side by side.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { migrate } from "@headrace/db";
+import { migrate, type RoleProvision } from "@headrace/db";
 import { createAdmin } from "@headrace/kafka";
-import { AppError, invalid, unavailable } from "@headrace/kernel";
+import { AppError, unavailable } from "@headrace/kernel";
 import type { ChildExit } from "./child.ts";
 import { logSince } from "./child-log.ts";
+import { checkDatabaseUrl } from "./database-url.ts";
 import type { Home } from "./home.ts";
 import { fetchKafkaJars } from "./kafka-jars.ts";
 import { type KafkaServer, startKafka } from "./kafka-server.ts";
@@ -28,6 +30,15 @@ export interface ServersOptions {
   readonly kafkaBrokers: readonly string[] | undefined;
   readonly topics: readonly Topic[];
   readonly notice: (line: string) => void;
+  /** Of own servers, where somebody else has settled it; default: the HOME's passwords, any free port. */
+  readonly settled?: Settled;
+}
+
+export interface Settled {
+  readonly ownerPassword: string;
+  readonly roles: RoleProvision;
+  readonly postgresPort: number;
+  readonly kafkaPort: number;
 }
 
 export interface Servers {
@@ -45,7 +56,11 @@ export interface Servers {
 
 /** Throws `AppError`s whose message says what to do; nothing is left running then. */
 export async function startServers(options: ServersOptions): Promise<Servers> {
-  const started = await Promise.allSettled([startDatabase(options), startBroker(options)]);
+  const given = await Promise.all([useDatabase(options), useBroker(options)]);
+  const started = await Promise.allSettled([
+    given[0] ?? startDatabase(options),
+    given[1] ?? startBroker(options),
+  ]);
   const [database, broker] = started;
   if (database.status === "rejected" || broker.status === "rejected") {
     for (const one of started) if (one.status === "fulfilled") await one.value.server?.stop();
@@ -81,25 +96,48 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
 const POSTGRES_LOG = "postgres.log";
 const KAFKA_LOG = "kafka.log";
 
-async function startDatabase(options: ServersOptions) {
-  const { home, databaseUrl, notice } = options;
-  if (databaseUrl !== undefined) {
-    checkDatabaseUrl(databaseUrl);
-    await prepare(databaseUrl, notice);
-    return { url: databaseUrl, server: undefined };
-  }
+interface Started<Server> {
+  readonly server: Server | undefined;
+}
+
+interface Database extends Started<PostgresServer> {
+  readonly url: string;
+}
+
+interface Broker extends Started<KafkaServer> {
+  readonly brokers: readonly string[];
+}
+
+/** Undefined where none is named. */
+async function useDatabase({ databaseUrl, notice }: ServersOptions): Promise<Database | undefined> {
+  if (databaseUrl === undefined) return undefined;
+  checkDatabaseUrl(databaseUrl);
+  await prepare(databaseUrl, notice).catch((error: unknown) => {
+    if (error instanceof AppError) throw error; // says already what to do
+    throw unavailable(
+      "database.unavailable",
+      `The database ${withoutPassword(databaseUrl)} cannot be used: check DATABASE_URL and that server's log.\n${reason(error)}`,
+      { cause: error },
+    );
+  });
+  return { url: databaseUrl, server: undefined };
+}
+
+async function startDatabase({ home, notice, settled }: ServersOptions): Promise<Database> {
   const server = await startPostgres({
     folder: home.postgresFolder,
-    password: home.secrets.ownerPassword,
+    password: settled?.ownerPassword ?? home.secrets.ownerPassword,
     logFile: join(home.logsFolder, POSTGRES_LOG),
+    ...(settled === undefined ? {} : { port: settled.postgresPort }),
   });
   notice("PostgreSQL is up");
   try {
-    await prepare(server.url, notice);
+    await prepare(server.url, notice, settled?.roles);
     return { url: server.url, server };
   } catch (error) {
+    const explained = await server.explain(error);
     await server.stop();
-    throw error;
+    throw explained;
   }
 }
 
@@ -110,33 +148,14 @@ const KEEP_EVERYTHING = {
   window_1m_retention: null,
 } as const;
 
-async function prepare(ownerUrl: string, notice: (line: string) => void): Promise<void> {
-  const { applied } = await migrate(ownerUrl, KEEP_EVERYTHING).catch((error: unknown) => {
-    if (error instanceof AppError) throw error; // says already what to do
-    throw unavailable(
-      "database.unavailable",
-      `The database ${withoutPassword(ownerUrl)} cannot be used: check DATABASE_URL and that server's log.\n${reason(error)}`,
-      { cause: error },
-    );
-  });
+async function prepare(
+  ownerUrl: string,
+  notice: (line: string) => void,
+  roles?: RoleProvision,
+): Promise<void> {
+  const options = roles === undefined ? {} : { roles };
+  const { applied } = await migrate(ownerUrl, KEEP_EVERYTHING, options);
   if (applied.length > 0) notice(`the database's schema is up to date (${applied.length} new)`);
-}
-
-/** Throws `database.url`: the address is one that roles can be made from. */
-export function checkDatabaseUrl(text: string): void {
-  const url = URL.parse(text);
-  const isComplete =
-    url !== null &&
-    /^postgres(ql)?:$/.test(url.protocol) &&
-    url.pathname.length > 1 &&
-    url.hostname !== "" &&
-    url.username !== "" &&
-    url.password !== "";
-  if (!isComplete)
-    throw invalid(
-      "database.url",
-      "DATABASE_URL must be postgresql://OWNER:PASSWORD@HOST:PORT/DATABASE (letters such as @ and / in the password written as %40 and %2F)",
-    );
 }
 
 function withoutPassword(text: string): string {
@@ -144,18 +163,22 @@ function withoutPassword(text: string): string {
   return `${protocol}//${host}${pathname}`;
 }
 
-async function startBroker(options: ServersOptions) {
-  const { home, kafkaBrokers, topics, notice } = options;
-  if (kafkaBrokers !== undefined) {
-    await ensureTopics(kafkaBrokers, topics, EXTERNAL_TIMEOUT_MS).catch((error: unknown) => {
-      throw unavailable(
-        "kafka.unavailable",
-        `Kafka at ${kafkaBrokers.join(", ")} cannot be used: start it, correct KAFKA_BROKERS, or unset that to have a Kafka started.\n${reason(error)}`,
-        { cause: error },
-      );
-    });
-    return { brokers: kafkaBrokers, server: undefined };
-  }
+/** Undefined where none is named. */
+async function useBroker(options: ServersOptions): Promise<Broker | undefined> {
+  const { kafkaBrokers, topics } = options;
+  if (kafkaBrokers === undefined) return undefined;
+  await ensureTopics(kafkaBrokers, topics, EXTERNAL_TIMEOUT_MS).catch((error: unknown) => {
+    throw unavailable(
+      "kafka.unavailable",
+      `Kafka at ${kafkaBrokers.join(", ")} cannot be used: start it, correct KAFKA_BROKERS, or unset that to have a Kafka started.\n${reason(error)}`,
+      { cause: error },
+    );
+  });
+  return { brokers: kafkaBrokers, server: undefined };
+}
+
+async function startBroker(options: ServersOptions): Promise<Broker> {
+  const { home, topics, notice, settled } = options;
   const jarsFolder = options.jarsFolder ?? home.jarsFolder;
   if (!existsSync(jarsFolder)) notice("Kafka is fetched from Maven Central, once (45 MB)");
   await fetchKafkaJars(jarsFolder);
@@ -163,6 +186,7 @@ async function startBroker(options: ServersOptions) {
     folder: home.kafkaFolder,
     jarsFolder,
     logFile: join(home.logsFolder, KAFKA_LOG),
+    ...(settled === undefined ? {} : { port: settled.kafkaPort }),
   });
   notice("Kafka is up");
   try {

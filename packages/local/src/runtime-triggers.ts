@@ -2,7 +2,14 @@
 import { createHash } from "node:crypto";
 import type { Sql } from "@headrace/db";
 import { EVENTS_TOPIC } from "@headrace/events";
-import { type CronHandler, config, type HttpHandler, type RouteKey } from "@headrace/handler";
+import {
+  type CronHandler,
+  config,
+  DEFAULT_MAX_BODY_BYTES,
+  type HttpHandler,
+  type RouteKey,
+  type Routes,
+} from "@headrace/handler";
 import { type Clock, conflict, type Logger } from "@headrace/kernel";
 import {
   type CronTrigger,
@@ -23,6 +30,7 @@ import type { Topic } from "./runtime-servers.ts";
 
 interface Wired<Kind extends Trigger, Handler> extends FunctionEntry<Kind> {
   readonly handler: Handler;
+  readonly routes?: Routes;
 }
 
 /** The name of a deployed function: `kafka/ingest-events` is `kafka-ingest-events`. */
@@ -83,9 +91,8 @@ export function startPollers(options: PollersOptions): readonly KafkaPoller[] {
 /** A short name of the database: another one after a restore, a move or a `--fresh`. */
 export async function databaseIdentity(owner: Sql): Promise<string> {
   const { rows } = await owner.query<{ identity: string }>(
-    `select system_identifier || '/' || oid as identity
-     from pg_control_system()
-     cross join pg_database
+    `select server_identity() || '/' || oid as identity
+     from pg_database
      where datname = current_database()`,
   );
   return createHash("sha256").update(String(rows[0]?.identity)).digest("hex").slice(0, 12);
@@ -160,12 +167,13 @@ export interface ApiOptions {
 export async function startApi(options: ApiOptions): Promise<HttpServer> {
   const { port, portWasNamed, log } = options;
   const routes = new Map<RouteKey, LocalRoute>();
-  for (const { trigger, handler, timeoutSeconds } of wired<HttpTrigger, HttpHandler>(
-    options.loaded,
-    "http",
-  ))
-    for (const { method, path } of trigger.routes)
-      routes.set(`${method} ${path}`, { handler, timeoutSeconds });
+  const functions = wired<HttpTrigger, HttpHandler>(options.loaded, "http");
+  for (const { trigger, handler, timeoutSeconds, routes: own } of functions)
+    for (const { method, path } of trigger.routes) {
+      const key: RouteKey = `${method} ${path}`;
+      const { maxBodyBytes = DEFAULT_MAX_BODY_BYTES } = own?.[key]?.spec ?? {};
+      routes.set(key, { handler, timeoutSeconds, maxBodyBytes });
+    }
   return await startHttpServer({ port, portWasNamed, routes, log });
 }
 
@@ -176,5 +184,5 @@ function wired<Kind extends Trigger, Handler>(
 ): readonly Wired<Kind, Handler>[] {
   return loaded
     .filter(({ entry }) => entry.trigger.kind === kind)
-    .map(({ entry, handler }) => ({ ...entry, handler }) as unknown as Wired<Kind, Handler>);
+    .map(({ entry, ...own }) => ({ ...entry, ...own }) as unknown as Wired<Kind, Handler>);
 }

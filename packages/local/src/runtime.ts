@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { createPool, type Pool } from "@headrace/db";
 import {
   closePools,
+  closeProducers,
   config,
   forgetConfig,
   SCOPES,
@@ -123,14 +124,17 @@ class Start {
     this.#ending.add("home", () => home.close());
     await this.#openLog(home);
     // Reading the functions takes a processor about as long as the servers take to start.
-    const loading = loadFunctions();
+    // What a deploy runs in the cloud, `startServers` does here by the same packages.
+    const loading = loadFunctions(["kafka", "cron", "http"]);
     loading.catch(() => {}); // awaited below
     const servers = await this.#startServers(home);
     const loaded = await loading;
     this.#passed("servers, functions");
     const issuer = developmentIssuer(home.secrets.signingKey);
     this.#enter(servers, issuer);
-    const running = await this.#startTriggers(servers, loaded, issuer);
+    const running = await this.#startTriggers(servers, loaded, issuer).catch(async (error) => {
+      throw (await servers.postgres?.explain(error)) ?? error;
+    });
     this.#passed("ready");
     await home.writeRunning(running);
     this.#startTraffic(servers.brokers);
@@ -186,6 +190,7 @@ class Start {
   #enter({ databaseUrl, brokers }: Servers, issuer: DevelopmentIssuer): void {
     const leave = enterEnvironment({ ownerUrl: databaseUrl, brokers, issuer });
     this.#ending.add("environment", async () => leave());
+    this.#ending.add("producers", closeProducers);
     this.#ending.add("pools", async () => {
       await closePools();
       // The server may end a connection before it has read our good-bye; that is nobody's concern.

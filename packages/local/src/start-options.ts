@@ -5,6 +5,7 @@
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type AppError, invalid } from "@headrace/kernel";
+import { checkDatabaseUrl } from "./database-url.ts";
 
 export interface StartOptions {
   /** Absolute. */
@@ -38,9 +39,10 @@ const MAX_PARTITIONS = 256;
 export const START_HELP = `npm start [-- FLAGS]: Headrace on this machine, with its own PostgreSQL and Kafka
 
   --port N         of the HTTP API; default ${DEFAULT_PORT}, or the next one that is free
-  --home DIR       data, logs and jars; default .headrace in the repository
+  --home DIR       data, logs and jars; default .headrace in the repository; a second copy is asked
+                   by HEADRACE_HOME=DIR before npm run token and npm run replay
   --traffic N      events per second of the simulated shop, default ${DEFAULT_TRAFFIC}
-  --no-traffic     no simulated shop
+  --no-traffic     no simulated shop, so that figures can be compared with those of a replayed file
   --partitions N   of topic events, default ${DEFAULT_PARTITIONS}
   --fresh          begin with empty data: deletes what HOME holds, except Kafka's jars
   --help           this text
@@ -49,7 +51,7 @@ Environment: HEADRACE_PORT and HEADRACE_HOME stand for the flags; DATABASE_URL (
 KAFKA_BROKERS name servers that run already, instead of own ones.
 Ctrl-C ends everything in order; data stays.`;
 
-/** Throws `start.arguments` (invalid), whose message says what to write instead. */
+/** Throws `start.arguments` and `database.url` (invalid), whose message says what to write instead. */
 export function parseStartArguments(
   args: readonly string[],
   env: Environment,
@@ -60,6 +62,7 @@ export function parseStartArguments(
     throw refused("--traffic and --no-traffic exclude each other: choose one");
   const port = flags.port ?? present(env.HEADRACE_PORT);
   const databaseUrl = present(env.DATABASE_URL);
+  if (databaseUrl !== undefined) checkDatabaseUrl(databaseUrl);
   if (flags.fresh && databaseUrl !== undefined)
     throw refused(
       "--fresh deletes data, and DATABASE_URL names a database that is not of this HOME: unset DATABASE_URL, or empty that database yourself",

@@ -1,8 +1,4 @@
-/**
- * `npm run token -- --scope reports:read [--scope …] [--subject NAME] [--expires 12h] [--home DIR]`:
- * a token for the system that runs, or ran last, in a home folder. Without `--scope` it holds every
- * scope.
- */
+/** `npm run token`: a token for the system that runs, or ran last, in a home folder. */
 import { parseArgs } from "node:util";
 import { isScope, SCOPES, type Scope } from "@headrace/handler";
 import { invalid, notFound } from "@headrace/kernel";
@@ -18,6 +14,23 @@ export interface TokenRequest {
 const EXPIRY = /^([1-9]\d{0,3})([smhd])$/;
 const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 const MAX_EXPIRY_SECONDS = 30 * 86_400;
+
+export const TOKEN_HELP = `npm run --silent token [-- FLAGS]: a token for the HTTP API of a Headrace on this machine
+
+  --scope SCOPE    what it may do; more than one is fine, without it everything:
+                   ${SCOPES.join(" ")}
+  --expires TIME   90s, 15m, 12h, 7d; at most 30d, without it 12h
+  --subject NAME   whom it names (claim "sub")
+  --home DIR       the folder of the Headrace it is for; default HEADRACE_HOME, or .headrace in the
+                   repository
+  --help           this text
+
+It is signed with the key that npm start has put into the folder (secrets.json); whether that Headrace
+runs now does not matter. A Headrace in the cloud takes tokens of its own issuer only.`;
+
+export function asksForHelp(args: readonly string[]): boolean {
+  return args.some((arg) => arg === "--help" || arg === "-h");
+}
 
 /** Throws `token.arguments` with what to write instead. */
 export function parseTokenArguments(args: readonly string[]): TokenRequest {
@@ -43,7 +56,7 @@ export async function makeToken(args: readonly string[], standardHome: string): 
   if (key === undefined) {
     throw notFound(
       "token.no_home",
-      `Nothing was started in ${home} yet. Run npm start first, or name its folder: --home DIR.`,
+      `Nothing was started in ${home} yet, and a token is signed with the key that a start puts there. Run npm start first, or name the folder of a Headrace that was started: --home DIR or HEADRACE_HOME (DATABASE_URL and KAFKA_BROKERS hold no key).`,
     );
   }
   return developmentIssuer(key).issue(claims);
@@ -61,7 +74,8 @@ function parsed(args: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    throw badArguments(error instanceof Error ? error.message : "cannot be read");
+    const [first = ""] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/);
+    throw badArguments(`${first}; \`npm run token -- --help\` lists what there is`);
   }
 }
 

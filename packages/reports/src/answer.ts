@@ -1,5 +1,5 @@
 /** What all answers are made of: instants, money, counts and figures, each written in one way. */
-import { z } from "zod";
+import * as z from "zod";
 
 /** RFC 3339 in UTC, with as many digits of a second as it needs: `2026-01-31T12:00:00Z`. */
 export const InstantText = z.iso.datetime();

@@ -3,7 +3,7 @@
  * the beginning of what it held.
  */
 import { instantText, type Sql } from "@headrace/db";
-import { z } from "zod";
+import * as z from "zod";
 import { Count, InstantText, instantOf, instantOrNull } from "./answer.ts";
 
 /** Bytes shown as text where they are UTF-8, else in base64. */

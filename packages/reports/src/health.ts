@@ -1,6 +1,6 @@
 /** GET /health: whether requests can be served, told without a token and so without any detail. */
 import type { Sql } from "@headrace/db";
-import { z } from "zod";
+import * as z from "zod";
 
 export const HealthAnswer = z.strictObject({
   /** `degraded`: reports are served, but Kafka has not been heard of for 30 s. */

@@ -9,7 +9,7 @@
 import { instantText, rawStatesByType, type Sql } from "@headrace/db";
 import { formatCents, invalid } from "@headrace/kernel";
 import { coverRange, Distinct, type WindowRun, WindowState, windowStart } from "@headrace/windows";
-import { z } from "zod";
+import * as z from "zod";
 import { Count, Figure, InstantText, instantOf, Money } from "./answer.ts";
 import { unpackStates } from "./packed-states.ts";
 import type { ReportSql } from "./report-sql.ts";

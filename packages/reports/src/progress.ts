@@ -6,7 +6,7 @@
  * unread then, not that nothing has been produced since.
  */
 import type { Sql } from "@headrace/db";
-import { z } from "zod";
+import * as z from "zod";
 import { Count, InstantText, instantOrNull } from "./answer.ts";
 
 export const PartitionProgress = z.strictObject({

@@ -17,7 +17,7 @@ import {
   type WindowSize,
   WindowState,
 } from "@headrace/windows";
-import { z } from "zod";
+import * as z from "zod";
 import { Count, Figure, InstantText, instantOf, Money } from "./answer.ts";
 import { unpackStates } from "./packed-states.ts";
 import type { ReportSql } from "./report-sql.ts";

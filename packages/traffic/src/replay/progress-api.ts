@@ -1,6 +1,6 @@
-/** How far the running system has read a topic, as `GET /v1/progress` tells. */
+/** How far the running system has read a topic, as `GET /v1/progress` tells over HTTP. */
 import { AppError, unavailable } from "@headrace/kernel";
-import { z } from "zod";
+import * as z from "zod";
 import type { Api } from "./running-system.ts";
 
 export interface PartitionProgress {
@@ -47,20 +47,28 @@ export function progressReader(api: Api): ReadProgress {
   const url = new URL("v1/progress", api.url.endsWith("/") ? api.url : `${api.url}/`);
   return async (topic) => {
     const { partitions } = await ask(url, api.token);
-    const ours = partitions.filter((one) => one.topic === topic);
-    return new Map(
-      ours.map((one) => [
-        one.partition,
-        {
-          nextOffset: one.next_offset,
-          events: one.events,
-          duplicates: one.duplicates,
-          deadLetters: one.dead_letters,
-          openGaps: one.gaps,
-        },
-      ]),
-    );
+    return topicProgress(partitions, topic);
   };
+}
+
+/** One topic's part of an answer. */
+export function topicProgress(
+  partitions: z.output<typeof Answer>["partitions"],
+  topic: string,
+): TopicProgress {
+  const ours = partitions.filter((one) => one.topic === topic);
+  return new Map(
+    ours.map((one) => [
+      one.partition,
+      {
+        nextOffset: one.next_offset,
+        events: one.events,
+        duplicates: one.duplicates,
+        deadLetters: one.dead_letters,
+        openGaps: one.gaps,
+      },
+    ]),
+  );
 }
 
 async function ask(url: URL, token: string): Promise<z.output<typeof Answer>> {

@@ -36,7 +36,9 @@ one made from the file's whole content and its line: the same file again stores 
 file that has grown is another file. Lines that cannot be read are listed and skipped.
 
 The running system is found through HEADRACE_HOME/running.json (default: .headrace in the repository),
-or through KAFKA_BROKERS; --wait then needs HEADRACE_URL and HEADRACE_TOKEN too.
+or through KAFKA_BROKERS; --wait then needs DATABASE_URL too (or HEADRACE_URL and HEADRACE_TOKEN, a
+token with scope reports:read). The counts of --wait are exact while nothing else produces: compare
+runs on a Headrace that was started with --no-traffic.
 
 Exit codes: 0 replayed (bad lines are told, not an error), 1 not or not wholly replayed, or not one line
 could be read, 2 wrong arguments, 130 interrupted.

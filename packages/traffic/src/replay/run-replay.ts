@@ -5,6 +5,7 @@ import { AppError, type Clock, invalid } from "@headrace/kernel";
 import { awaitStored } from "./await-stored.ts";
 import { type InputFile, openInput } from "./input-file.ts";
 import { progressReader, type ReadProgress, type TopicProgress } from "./progress-api.ts";
+import { type DatabaseProgress, databaseProgress } from "./progress-database.ts";
 import { ProgressDisplay, ratePerSecond } from "./progress-display.ts";
 import { HELP, type ReplayArguments, readArguments } from "./replay-arguments.ts";
 import { type ReplayTotals, replayFile } from "./replay-file.ts";
@@ -85,8 +86,18 @@ class ReplayCommand {
   }
 
   async run(): Promise<number> {
+    if (!this.#args.wait) return await this.#replay(undefined);
+    const { read, close } = this.#progress();
+    try {
+      return await this.#replay(read);
+    } finally {
+      await close();
+    }
+  }
+
+  /** `read`: where the end is waited for. */
+  async #replay(read: ReadProgress | undefined): Promise<number> {
     const { out, signal } = this.#around;
-    const read = this.#args.wait ? progressReader(this.#api()) : undefined;
     const offsets = await this.#offsets();
     const before = read === undefined ? undefined : await this.#settled(read, offsets);
     const totals = await this.#send();
@@ -101,11 +112,13 @@ class ReplayCommand {
     return totals.sent === 0 && totals.badLines > 0 ? FAILED : REPLAYED;
   }
 
-  #api() {
-    if (this.#system.api !== undefined) return this.#system.api;
+  #progress(): DatabaseProgress {
+    const { api, databaseUrl, foundBy } = this.#system;
+    if (api !== undefined) return { read: progressReader(api), close: async () => {} };
+    if (databaseUrl !== undefined) return databaseProgress(databaseUrl);
     throw invalid(
-      "replay.no_api",
-      `--wait asks the running system how far it has read, and ${this.#system.foundBy} does not say where that is. Set HEADRACE_URL and HEADRACE_TOKEN (a token with scope reports:read), or leave out --wait.`,
+      "replay.no_progress",
+      `--wait asks the running system how far it has read, and ${foundBy} does not say where that is. Set DATABASE_URL (its database), or HEADRACE_URL and HEADRACE_TOKEN (its HTTP address and a token with scope reports:read), or leave out --wait.`,
     );
   }
 

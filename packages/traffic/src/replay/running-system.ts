@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AppError, unavailable } from "@headrace/kernel";
-import { z } from "zod";
+import * as z from "zod";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -14,8 +14,10 @@ export interface Api {
 
 export interface RunningSystem {
   readonly kafkaBrokers: readonly string[];
-  /** Undefined where it was not told, which only `--wait` needs. */
+  /** Where its progress can be asked for; undefined where that was not told, which only `--wait` needs. */
   readonly api: Api | undefined;
+  /** Of its database, which is asked where there is no `api`. */
+  readonly databaseUrl: string | undefined;
   /** For people: how it was found. */
   readonly foundBy: string;
 }
@@ -50,7 +52,7 @@ async function fromHome(home: string): Promise<RunningSystem | undefined> {
   }
   if (!isAlive(running.pid)) return undefined;
   const { url, token, kafkaBrokers } = running;
-  return { kafkaBrokers, api: { url, token }, foundBy: path };
+  return { kafkaBrokers, api: { url, token }, databaseUrl: undefined, foundBy: path };
 }
 
 function fromEnvironment(env: Environment): RunningSystem | undefined {
@@ -58,13 +60,14 @@ function fromEnvironment(env: Environment): RunningSystem | undefined {
   if (kafkaBrokers.length === 0) return undefined;
   const { HEADRACE_URL: url, HEADRACE_TOKEN: token } = env;
   const api = url && token ? { url, token } : undefined;
-  return { kafkaBrokers, api, foundBy: "KAFKA_BROKERS" };
+  const databaseUrl = env.DATABASE_URL || undefined;
+  return { kafkaBrokers, api, databaseUrl, foundBy: "KAFKA_BROKERS" };
 }
 
 function nowhere(home: string): never {
   throw unavailable(
     "replay.no_system",
-    `no Headrace is running on ${home}. Start one (npm start), name its folder (HEADRACE_HOME), or name the servers (KAFKA_BROKERS and DATABASE_URL).`,
+    `no Headrace is running on ${home}. Start one (npm start), name the folder of one that runs (HEADRACE_HOME), or name its servers: KAFKA_BROKERS, and for --wait DATABASE_URL too.`,
   );
 }
 
