@@ -82,7 +82,7 @@ test("a throttled question is repeated until it is answered", async () => {
 
 test("throttled for good, it is unavailable, and AWS is not flooded", async () => {
   aws.answer(ASK, refusal("TooManyRequestsException", 429, "Too many requests"));
-  const admin = adminOf({ clusterArn: clusterArn() }, 2_000);
+  const admin = adminOf({ clusterArn: clusterArn() }, 7_000);
   await expect(admin.ensureTopic("x", { partitions: 1 })).rejects.toMatchObject({
     kind: "unavailable",
     code: "kafka.brokers_unknown",
