@@ -1,5 +1,5 @@
 import { createMskTopics } from "@headrace/kafka";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type AwsAnswer, awsAnswers, clusterArn, refusal } from "./aws-answers.ts";
 
 const aws = awsAnswers();
@@ -38,27 +38,50 @@ test("a topic is made as asked, and waited for until it is active and told of", 
       topicName: "events",
       partitionCount: 12,
       replicationFactor: 3,
-      configs: base64("retention.ms=604800000\nmessage.timestamp.type=LogAppendTime"),
+      configs: base64('{"retention.ms":"604800000","message.timestamp.type":"LogAppendTime"}'),
     },
   ]);
 });
 
-test("a topic that is there as asked is left alone", async () => {
-  aws.answer(
-    DESCRIBE,
-    described("ACTIVE", 24, "compression.type=producer\nretention.ms=604800000\n"),
-  );
-  const shape = { partitions: 12, configs: { "retention.ms": "604800000" } };
-  await topics().ensureTopic("events", shape);
-  expect(new Set(lines())).toEqual(new Set(["GET"]));
+describe.each([
+  ["a JSON object", JSON.stringify],
+  [
+    "a JSON object of numbers",
+    (configs: object) => JSON.stringify(configs).replace(/"(\d+)"/g, "$1"),
+  ],
+  [
+    "lines",
+    (configs: object) =>
+      Object.entries(configs)
+        .map((each) => `${each.join("=")}\n`)
+        .join(""),
+  ],
+])("where the API tells settings as %s", (_, write) => {
+  test("a topic that is there as asked is left alone", async () => {
+    const told = write({ "compression.type": "producer", "retention.ms": "604800000" });
+    aws.answer(DESCRIBE, described("ACTIVE", 24, told));
+    const shape = { partitions: 12, configs: { "retention.ms": "604800000" } };
+    await topics().ensureTopic("events", shape);
+    expect(new Set(lines())).toEqual(new Set(["GET"]));
+  });
+
+  test("a setting that differs is set, with the others that were asked for", async () => {
+    const told = write({ "retention.ms": "1", "max.message.bytes": "9" });
+    aws.answer(DESCRIBE, described("ACTIVE", 1, told));
+    aws.answer(UPDATE, { body: { status: "UPDATING" } });
+    const configs = { "retention.ms": "2", "max.message.bytes": "9" };
+    await topics().ensureTopic("events", { partitions: 1, configs });
+    expect(bodyOf("PUT")).toEqual([
+      { configs: base64('{"retention.ms":"2","max.message.bytes":"9"}') },
+    ]);
+  });
 });
 
-test("a setting that differs is set, with the others that were asked for", async () => {
-  aws.answer(DESCRIBE, described("ACTIVE", 1, "retention.ms=1\nmax.message.bytes=9"));
+test("settings that cannot be read are set as asked", async () => {
+  aws.answer(DESCRIBE, described("ACTIVE", 1, '{"retention.ms'));
   aws.answer(UPDATE, { body: { status: "UPDATING" } });
-  const configs = { "retention.ms": "2", "max.message.bytes": "9" };
-  await topics().ensureTopic("events", { partitions: 1, configs });
-  expect(bodyOf("PUT")).toEqual([{ configs: base64("retention.ms=2\nmax.message.bytes=9") }]);
+  await topics().ensureTopic("events", { partitions: 1, configs: { "retention.ms": "2" } });
+  expect(bodyOf("PUT")).toEqual([{ configs: base64('{"retention.ms":"2"}') }]);
 });
 
 test("a topic with fewer partitions is refused, and grows only when asked", async () => {

@@ -4,6 +4,10 @@
  *
  * What the API tells may be a minute old, so a topic made or changed by others a moment ago can be
  * judged by what it was.
+ *
+ * Of a topic's settings the API's reference says only that they are base64. They are sent as a JSON
+ * object with values of text, as the acceptance test of Terraform's `aws_msk_topic` sends them, and
+ * read as that or as a `name=value` a line.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DescribeTopicCommandOutput } from "@aws-sdk/client-kafka";
@@ -185,18 +189,28 @@ function readTopic(answer: DescribeTopicCommandOutput): Topic {
   };
 }
 
-/** The API speaks of settings as Kafka's own files do, a `name=value` a line, in base64. */
 function writeConfigs(configs: readonly (readonly [string, string])[]): string {
-  const lines = configs.map(([name, value]) => `${name}=${value}`);
-  return Buffer.from(lines.join("\n")).toString("base64");
+  return Buffer.from(JSON.stringify(Object.fromEntries(configs))).toString("base64");
 }
 
-function readConfigs(text: string): ReadonlyMap<string, string> {
-  const lines = Buffer.from(text, "base64").toString().split("\n");
-  return new Map(
-    lines.flatMap((line) => {
-      const at = line.indexOf("=");
-      return at === -1 ? [] : [[line.slice(0, at).trim(), line.slice(at + 1).trim()]];
-    }),
-  );
+function readConfigs(encoded: string): ReadonlyMap<string, string> {
+  const text = Buffer.from(encoded, "base64").toString().trim();
+  return new Map(text.startsWith("{") ? readJson(text) : readLines(text));
+}
+
+/** What cannot be read counts as nothing set, so what is wanted is set again. */
+function readJson(text: string): (readonly [string, string])[] {
+  try {
+    const settings: Record<string, unknown> = JSON.parse(text);
+    return Object.entries(settings).map(([name, value]) => [name, String(value)]);
+  } catch {
+    return [];
+  }
+}
+
+function readLines(text: string): (readonly [string, string])[] {
+  return text.split("\n").flatMap((line) => {
+    const at = line.indexOf("=");
+    return at === -1 ? [] : [[line.slice(0, at).trim(), line.slice(at + 1).trim()] as const];
+  });
 }
