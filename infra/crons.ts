@@ -49,9 +49,7 @@ function createCron(
   });
   new aws.lambda.FunctionEventInvokeConfig(`${componentName(entry)}Invoke`, {
     functionName: created.name,
-    // A run that failed is made up for by the next; one that is later than that would only be in its way.
-    maximumRetryAttempts: entry.trigger.every < HOUR ? 0 : 2,
-    maximumEventAgeInSeconds: Math.max(MINUTE, Math.min(entry.trigger.every, 6 * HOUR)),
+    ...retriesOf(secondsBetween(entry, ground)),
     destinationConfig: { onFailure: { destination: missed.arn } },
   });
   new sst.aws.CronV2(`${componentName(entry)}Schedule`, {
@@ -63,6 +61,16 @@ function createCron(
   });
   return created;
 }
+
+/** What starts a cron where the database sleeps may not come again before the next day. */
+const secondsBetween = ({ trigger }: FunctionEntry<CronTrigger>, { stage }: Ground): number =>
+  stage.databaseSleeps ? DAY : trigger.every;
+
+/** A run that failed is made up for by the next; one that is later than that would only be in its way. */
+const retriesOf = (seconds: number) => ({
+  maximumRetryAttempts: seconds < HOUR ? 0 : 2,
+  maximumEventAgeInSeconds: Math.max(MINUTE, Math.min(seconds, 6 * HOUR)),
+});
 
 function linkPulse({ stage }: Ground, pulse: sst.aws.Function | undefined): PulseLink | undefined {
   if (!stage.databaseSleeps || pulse === undefined) return undefined;

@@ -5,12 +5,21 @@
  * the former release serving; migrations that were applied before the failing one stay, so a schema
  * has to serve the release before it, too.
  */
-import { makePartitionsAhead, migrate, ROLES, type Role, unsetLimits } from "@headrace/db";
+import {
+  allowedConnections,
+  makePartitionsAhead,
+  migrate,
+  type Pool,
+  ROLES,
+  type Role,
+  unsetLimits,
+} from "@headrace/db";
 import {
   closePools,
   config,
   databaseAddress,
   deployHandler,
+  expectedConnections,
   kafkaConfig,
   pool,
   type ReleaseTopic,
@@ -19,7 +28,7 @@ import {
   topicApi,
 } from "@headrace/handler";
 import { createAdmin, createMskTopics } from "@headrace/kafka";
-import { AppError, bug, conflict } from "@headrace/kernel";
+import { AppError, bug, conflict, type Logger } from "@headrace/kernel";
 
 export interface Prepared {
   /** Names of those that this deploy applied. */
@@ -27,22 +36,38 @@ export interface Prepared {
   readonly topics: readonly string[];
 }
 
+/** Aurora from 0 capacity answers after 15 s or more. */
+const WAKING_MS = 90_000;
+
 export const handler = deployHandler<Prepared>(async ({ log }) => {
   // Read whole first: a deploy that lacks a setting changes nothing.
   const topics = releaseTopics();
   const owner = databaseAddress("owner");
+  const connections = expectedConnections();
   const roles = { size: config().size, passwords: passwords() };
   await makeTopics(topics);
-  const { applied } = await migrate(owner.url, {}, { roles, setting: "the link DatabaseOwner" });
+  const setting = "the link DatabaseOwner";
+  const { applied } = await migrate(owner.url, {}, { roles, setting, waitMs: WAKING_MS });
   try {
     await makePartitionsAhead(pool("owner"));
     for (const name of await unsetLimits(pool("owner")))
       log.warn(`the server does not limit ${name}: set it in its own settings`, { setting: name });
+    if (connections !== undefined) await warnOfRestart(pool("owner"), connections, log);
   } finally {
     await closePools();
   }
   return { migrations: applied, topics: topics.map(({ name }) => name) };
 });
+
+/** A larger size's parameter reaches the server when it is next started, and AWS does not restart it. */
+async function warnOfRestart(owner: Pool, expected: number, log: Logger): Promise<void> {
+  const allowed = await allowedConnections(owner);
+  if (allowed >= expected) return;
+  log.warn(
+    `the server allows ${allowed} connections until it is restarted, and this stage needs ${expected}: reboot the database instance`,
+    { setting: "max_connections", allowed, expected },
+  );
+}
 
 function passwords(): Record<Role, string> {
   const purposes = {

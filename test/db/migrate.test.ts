@@ -1,9 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
-import { createPool, dumpSchema, migrate, type Pool, roleUrl } from "@headrace/db";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import {
+  createPool,
+  dumpSchema,
+  type MigrateOptions,
+  migrate,
+  type Pool,
+  roleUrl,
+} from "@headrace/db";
 import { AppError } from "@headrace/kernel";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { testDatabase } from "../support/database.ts";
 import { rowsOf } from "./take-in.ts";
 
@@ -108,8 +115,8 @@ test("retention is set where it is given, kept where it is not, and null keeps f
   expect(await kept()).toEqual({ states: "3 days", rows10s: null, rows1m: "400 days" });
 });
 
-const failureOf = (address: string): Promise<AppError> =>
-  migrate(address).then(
+const failureOf = (address: string, options: MigrateOptions = {}): Promise<AppError> =>
+  migrate(address, {}, options).then(
     () => expect.fail("it was migrated"),
     (error: unknown) => {
       expect(error).toBeInstanceOf(AppError);
@@ -171,19 +178,49 @@ test("a role that may not do this gets a message that says which role is needed"
   expect(error.message).toContain("must name a role that may create roles and owns the database");
 });
 
+/** A server at another port, which hands the connection of each number to `serve`. */
+async function atAnotherPort(serve: (socket: Socket, count: number) => void): Promise<string> {
+  let count = 0;
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket.on("error", () => {}));
+    serve(socket, ++count);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return changed((it) => {
+    it.port = String(port);
+  });
+}
+
 test("a server that takes connections and never answers is given up with a message", async () => {
-  const silent = createServer(() => {});
-  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
-  try {
-    const { port } = silent.address() as AddressInfo;
-    const error = await failureOf(
-      changed((it) => {
-        it.port = String(port);
-      }),
-    );
-    expect(error).toMatchObject({ kind: "unavailable", code: "database.unavailable" });
-    expect(error.message).toContain("does not answer");
-  } finally {
-    silent.close();
-  }
+  let tries = 0;
+  const address = await atAnotherPort((_, count) => {
+    tries = count;
+  });
+  const error = await failureOf(address, { waitMs: 900 });
+  expect(error).toMatchObject({ kind: "unavailable", code: "database.unavailable" });
+  expect(error.message).toContain("does not answer");
+  expect(tries).toBeGreaterThan(1);
+});
+
+test("a server that is silent or starts up at first is waited for", async () => {
+  const { hostname, port } = new URL(url);
+  const fields = "SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0";
+  const startingUp = Buffer.concat([Buffer.from("E\0\0\0"), Buffer.from([4 + fields.length])]);
+  let tries = 0;
+  const address = await atAnotherPort((socket, count) => {
+    tries = count;
+    if (count === 2)
+      socket.once("data", () => socket.end(Buffer.concat([startingUp, Buffer.from(fields)])));
+    if (count < 3) return;
+    const real = connect(Number(port), hostname).on("error", () => socket.destroy());
+    socket.pipe(real).pipe(socket);
+  });
+  expect(await migrate(address, {}, { waitMs: 9_000 })).toEqual({ applied: names });
+  expect(tries).toBeGreaterThanOrEqual(3);
 });

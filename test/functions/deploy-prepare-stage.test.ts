@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { createPool, dumpSchema, type Pool, roleUrl } from "@headrace/db";
-import { config, forgetConfig } from "@headrace/handler";
+import { config, forgetConfig, useLogger } from "@headrace/handler";
 import { createAdmin } from "@headrace/kafka";
-import { AppError } from "@headrace/kernel";
-import { afterAll, beforeEach, expect, test } from "vitest";
+import { AppError, jsonLogger } from "@headrace/kernel";
+import { afterAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { rowsOf } from "../db/take-in.ts";
 import { testDatabase } from "../support/database.ts";
 import { kafkaBrokers, uniqueTopic } from "../support/kafka.ts";
@@ -56,6 +56,7 @@ beforeEach(async () => {
     DATABASE_REPORTS_URL: roleUrl(ownerUrl, "headrace_reports"),
     KAFKA_BROKERS: brokers.join(","),
     KAFKA_TOPIC_API: undefined,
+    MAX_CONNECTIONS: undefined,
     TOPICS: JSON.stringify(state.topics),
   });
   return async () => {
@@ -107,6 +108,31 @@ test("a topic that has more partitions is left", async () => {
   expect(await admin.partitions(topic)).toBe(5);
 });
 
+test("a server that runs with fewer connections than its parameters ask for is told of, with the remedy", async () => {
+  const lines: string[] = [];
+  useLogger(jsonLogger({ clock: { now: () => 0 }, write: (line) => lines.push(line) }));
+  onTestFinished(() => useLogger(undefined));
+  const [row] = await rowsOf(owner, "select current_setting('max_connections')::int as allowed");
+  const allowed = Number(row?.allowed);
+  const told = () => lines.splice(0).filter((line) => line.includes("max_connections"));
+
+  await run();
+  link({ MAX_CONNECTIONS: String(allowed) });
+  await run();
+  expect(told()).toEqual([]);
+
+  link({ MAX_CONNECTIONS: String(allowed + 1) });
+  await run();
+  const [warning, ...others] = told();
+  expect(others).toEqual([]);
+  expect(JSON.parse(warning ?? "{}")).toMatchObject({
+    level: "warn",
+    allowed,
+    expected: allowed + 1,
+  });
+  expect(warning).toContain("reboot the database instance");
+});
+
 test("a server older than PostgreSQL 17 is refused with its version", async () => {
   // The server itself cannot be older; what it says of itself can.
   await owner.query("create schema older");
@@ -150,6 +176,7 @@ test.each([
     { TOPICS: '[{"name":"events","configs":{}}]' },
     "TOPICS.0.partitions",
   ],
+  ["connections that are no number", { MAX_CONNECTIONS: "many" }, "MAX_CONNECTIONS"],
   ["an unknown way to make topics", { KAFKA_TOPIC_API: "zookeeper" }, "KAFKA_TOPIC_API"],
   ["AWS's topic API without a cluster", { KAFKA_TOPIC_API: "msk" }, "clusterArn"],
 ])("%s is refused by its name", async (_what, environment, named) => {

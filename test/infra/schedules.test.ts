@@ -12,6 +12,17 @@ const schedulesOf = (stage: Stage): Record<string, string> =>
       .map(({ name, inputs }) => [name.replace(/(Schedule)+$/, ""), inputs.scheduleExpression]),
   );
 
+/** How often a failed run is repeated, and for how many seconds it may wait. */
+const retriesOf = (stage: Stage): Record<string, readonly [number, number]> =>
+  Object.fromEntries(
+    stage
+      .ofType("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
+      .map(({ name, inputs: { maximumRetryAttempts, maximumEventAgeInSeconds } }) => [
+        name.replace(/Invoke$/, ""),
+        [maximumRetryAttempts, maximumEventAgeInSeconds],
+      ]),
+  );
+
 test(
   "where the database never sleeps, crons come at their pace",
   async () => {
@@ -19,6 +30,10 @@ test(
     expect(schedulesOf(stage)).toEqual({
       CronPulse: "rate(1 minute)",
       CronMaintainPartitions: "rate(1 hour)",
+    });
+    expect(retriesOf(stage)).toMatchObject({
+      CronPulse: [0, 60],
+      CronMaintainPartitions: [2, 3600],
     });
     expect(stage.ofType("sst:sst:LinkRef").some(({ name }) => name === "PulseLinkRef")).toBe(false);
   },
@@ -38,6 +53,11 @@ describe.each(sleeping)("where the database sleeps (%s)", (_, settings) => {
       expect(schedulesOf(stage)).toEqual({
         CronPulse: "cron(17 3 * * ? *)",
         CronMaintainPartitions: "cron(17 3 * * ? *)",
+      });
+      // The next run may be a day away, and the first may fail while the database wakes.
+      expect(retriesOf(stage)).toMatchObject({
+        CronPulse: [2, 21_600],
+        CronMaintainPartitions: [2, 21_600],
       });
       // A proxy holds connections open, and a database that somebody is connected to does not sleep.
       expect(stage.ofType("aws:rds/proxy:Proxy")).toEqual([]);

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { AppError, bug, conflict, invalid, unavailable } from "@headrace/kernel";
+import { connectPatiently, isSilence } from "./connect-patiently.ts";
 import {
   forbidTemporaryTables,
   localProvision,
@@ -37,9 +38,14 @@ export interface MigrateOptions {
   readonly roles?: RoleProvision;
   /** Where the owner's address is set, for messages; default: `DATABASE_URL`. */
   readonly setting?: string;
+  /** For a server that is silent or starting up; default 10 s, within which a running one answers. */
+  readonly waitMs?: number;
 }
 
 const SETTING = "DATABASE_URL";
+const WAIT_MS = 10_000;
+/** What the wait is divided into: a request that was lost on the way is made again. */
+const ATTEMPTS = 3;
 
 export interface Migrated {
   /** Names of the migrations that this call applied. */
@@ -52,12 +58,16 @@ export async function migrate(
   settings: RetentionSettings = {},
   options: MigrateOptions = {},
 ): Promise<Migrated> {
-  const { roles = localProvision(ownerUrl), setting = SETTING } = options;
+  const { roles = localProvision(ownerUrl), setting = SETTING, waitMs = WAIT_MS } = options;
   const migrations = await readMigrations(await migrationsFolder());
-  const pool = createPool({ connectionString: ownerUrl, max: 1, connectionTimeoutMillis: 10_000 });
+  const pool = createPool({
+    connectionString: ownerUrl,
+    max: 1,
+    connectionTimeoutMillis: Math.ceil(waitMs / ATTEMPTS),
+  });
   pool.on("error", () => {});
   try {
-    const applied = await applyAll(pool, { roles, migrations, setting });
+    const applied = await applyAll(pool, { roles, migrations, setting, waitMs });
     await applySettings(pool, settings);
     return { applied };
   } catch (error) {
@@ -71,10 +81,14 @@ interface Release {
   readonly roles: RoleProvision;
   readonly migrations: readonly Migration[];
   readonly setting: string;
+  readonly waitMs: number;
 }
 
-async function applyAll(pool: Pool, { roles, migrations, setting }: Release): Promise<string[]> {
-  const client = await pool.connect();
+async function applyAll(
+  pool: Pool,
+  { roles, migrations, setting, waitMs }: Release,
+): Promise<string[]> {
+  const client = await connectPatiently(pool, waitMs);
   try {
     await requireVersion(client, setting);
     await client.query("set timezone = 'UTC'");
@@ -223,15 +237,12 @@ export function explainDatabase(error: unknown, ownerUrl: string, setting = SETT
   const remedy: Record<string, string> = {
     ECONNREFUSED: `nothing listens at ${host}: start the server, or correct ${setting}`,
     ENOTFOUND: `the host of ${host} is not known: correct ${setting}`,
-    ETIMEDOUT: silent,
     EHOSTUNREACH: silent,
     "28P01": `the server at ${host} refuses the password of ${username}: correct ${setting}`,
     "28000": `the server at ${host} does not let ${username} in: correct ${setting} or its pg_hba.conf`,
     "3D000": `the server at ${host} has no database ${pathname.slice(1)}: create it, or correct ${setting}`,
     "42501": `${username} may not do this: ${setting} must name a role that may create roles and owns the database, the same one that made the roles of Headrace on this server (${error.message})`,
   };
-  // The driver's own limit comes without a code.
-  const isSilent = error.message.includes("connection timeout");
-  const text = isSilent ? silent : "code" in error ? remedy[String(error.code)] : undefined;
+  const text = isSilence(error) ? silent : "code" in error ? remedy[String(error.code)] : undefined;
   return text === undefined ? error : unavailable("database.unavailable", text, { cause: error });
 }

@@ -139,3 +139,13 @@ export async function unsetLimits(sql: Sql): Promise<readonly string[]> {
   );
   return rows.map(({ name }) => name);
 }
+
+/** Sessions that the server as it runs allows: it reads the parameter at its start alone. */
+export async function allowedConnections(sql: Sql): Promise<number> {
+  const { rows } = await sql.query<{ allowed: number }>(
+    "select current_setting('max_connections')::integer as allowed",
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error("the server answered without a row");
+  return row.allowed;
+}

@@ -1,6 +1,6 @@
 /**
- * What a deploy brings about, as infra states it to the function that does: the topics, and whose
- * passwords the roles get. Read with the rest of the configuration's rules: what is wrong or missing
+ * What a deploy brings about, as infra states it to the function that does: the topics, whose
+ * passwords the roles get, and how many connections the server is to allow. Read with the rest of the configuration's rules: what is wrong or missing
  * is refused by its name, and no message holds a value.
  */
 import { bug } from "@headrace/kernel";
@@ -44,6 +44,14 @@ function jsonOf(text: string): unknown {
   } catch {
     throw bug("config.invalid", "TOPICS is not JSON");
   }
+}
+
+/** What the server's parameters ask for; undefined where they are not the deploy's to set. */
+export function expectedConnections(env: Environment = process.env): number | undefined {
+  const text = env.MAX_CONNECTIONS;
+  if (!text) return undefined;
+  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+  throw bug("config.invalid", "MAX_CONNECTIONS must be a whole number from 1 to 999999");
 }
 
 /** `brokers`: by Kafka's own protocol. `msk`: by AWS, for clusters that have such an API. */

@@ -16,6 +16,7 @@ import { loggable, logger, systemClock } from "./log.ts";
 import { sqlOf } from "./pools.ts";
 import { INVOCATION_CONNECTIONS, needConnections } from "./pools-size.ts";
 import type { PurposeSql } from "./pools-sql.ts";
+import { waitAsRequest } from "./pools-wait.ts";
 import { asAppError } from "./problem.ts";
 
 /** What a handler takes from its process unless a test hands it another. */
@@ -39,6 +40,7 @@ export function httpHandler(routes: Routes, options: HttpOptions = {}): HttpHand
     if (purpose === undefined) continue;
     checkAtColdStart(() => databaseAddress(purpose));
     needConnections(purpose, INVOCATION_CONNECTIONS.http);
+    waitAsRequest(purpose);
   }
 
   return middy<HttpEvent, HttpResult>({ timeoutEarlyInMillis: TIMEOUT_EARLY_MILLIS })

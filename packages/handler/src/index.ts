@@ -11,6 +11,7 @@ export {
 } from "./config.ts";
 export { type AuthConfig, DEVELOPMENT_ISSUER } from "./config-auth.ts";
 export {
+  expectedConnections,
   type ReleaseTopic,
   releaseTopics,
   rolePasswordOf,

@@ -2,8 +2,8 @@
  * The process's database connections, one pool for each purpose, made at first use from the
  * environment or the links and shared by every handler in the process.
  *
- * Waiting for a connection ends after 2 s (`database.busy`, 503), so a crowd of reports cannot pile
- * up. A connection lost while idle is logged and replaced. A connection whose first check fails is
+ * Waiting for a connection ends in time (`database.busy`, 503): after 2 s behind a request, so a crowd
+ * of reports cannot pile up. A connection lost while idle is logged and replaced. A connection whose first check fails is
  * closed before anybody could use it. Through a proxy or a pooler nothing is asked of a connection
  * that outlives a transaction.
  */
@@ -16,6 +16,7 @@ import { loggable, logger } from "./log.ts";
 import { checkSession, stripStatementNames } from "./pools-shared-session.ts";
 import { maxConnections } from "./pools-size.ts";
 import { type Connections, type PurposeSql, purposeSql } from "./pools-sql.ts";
+import { connectWaitMillis, REQUEST_WAIT_MILLIS } from "./pools-wait.ts";
 
 export interface PoolLimits {
   readonly maxConnections: number;
@@ -24,12 +25,13 @@ export interface PoolLimits {
    * directly; through a proxy or pooler the role's own limit must be no longer.
    */
   readonly statementTimeoutMillis?: number;
+  /** For a connection; default: what a request waits. */
+  readonly connectTimeoutMillis?: number;
 }
 
 /** 25 s is what HTTP allows of the role's 60 s, and stays below the gateway's 30 s. */
 const statementTimeouts: Partial<Record<Purpose, number>> = { reports: 25_000 };
 
-const CONNECT_TIMEOUT_MILLIS = 2_000;
 const KEEPALIVE_MILLIS = 10_000;
 /** A database that scales to zero sleeps only when nobody is connected. */
 const IDLE_TIMEOUT_MILLIS = 10_000;
@@ -107,6 +109,7 @@ const limitsOf = (purpose: Purpose): PoolLimits => {
   const statementTimeoutMillis = statementTimeouts[purpose];
   return {
     maxConnections: maxConnections(purpose, config().deployed),
+    connectTimeoutMillis: connectWaitMillis(purpose, config().deployed),
     ...(statementTimeoutMillis === undefined ? {} : { statementTimeoutMillis }),
   };
 };
@@ -140,7 +143,7 @@ export function openPool(
   const opened = driver({
     connectionString: url,
     max: limits.maxConnections,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MILLIS,
+    connectionTimeoutMillis: limits.connectTimeoutMillis ?? REQUEST_WAIT_MILLIS,
     idleTimeoutMillis: IDLE_TIMEOUT_MILLIS,
     allowExitOnIdle: true,
     keepAlive: true,
