@@ -15,9 +15,12 @@ export interface KafkaTrigger {
   readonly topic: string;
   /** Records per invocation at most, of all partitions together (Lambda: 10,000 and 6 MB). */
   readonly batchSize: number;
-  /** How long a batch may gather after its first record; 0 sends at once. */
+  /** How long a batch may gather after its first record; 0 sends at once (in the cloud, after 500 ms). */
   readonly batchingWindowSeconds: number;
-  /** Invocations at once, each with partitions of its own. */
+  /**
+   * Invocations at once of the local poller alone, each with partitions of its own. In the cloud,
+   * Lambda decides: five for each poller at most, and one for each partition.
+   */
   readonly concurrency: number;
   /** With pauses that grow to half a minute, 100 outlast most outages. -1: until the record is too old. */
   readonly maximumRetryAttempts: number;

@@ -62,7 +62,7 @@ export function createApi(ground: Ground): Api {
 
 /** An HTTP API knows no other signatures. */
 export const gatewayChecksTokens = ({ auth }: Stage): boolean =>
-  auth.algorithms.every((algorithm) => algorithm.startsWith("RS"));
+  auth.gateway !== false && auth.algorithms.every((algorithm) => algorithm.startsWith("RS"));
 
 /** Neither addresses nor paths, which may name a user, nor anything that a client wrote. */
 const ACCESS_LOG = JSON.stringify({

@@ -28,8 +28,17 @@ export const PULSE = "cron/pulse";
 /** One that works and one that waits to take over. */
 const PULSE_INVOCATIONS = 2;
 
+/** What one provisioned poller of Lambda invokes at once, at most one for each partition that it reads. */
+const INVOCATIONS_PER_POLLER = 5;
+
 /** A part of the writers' limit, for HTTP functions that write. */
 const HTTP_SHARE = 0.2;
+/**
+ * Server sessions that a proxy or pooler lends one invocation: one for each transaction, and a request
+ * has one transaction at a time. A statement that outlives its request holds another until its timeout
+ * ends it: where that takes the role past its limit, the next request is told to come again.
+ */
+const LENT_SESSIONS = 1;
 
 /** Crons of their own schedule; `pulse` runs the faster ones. */
 export const scheduledCrons = functionsOf("cron").filter(
@@ -40,15 +49,19 @@ export const PULSE_SESSIONS =
   functionsOf("cron").filter(({ trigger }) => trigger.every < SCHEDULE_STEP_SECONDS).length + 1;
 
 /**
- * Reserved concurrency of `entry`; undefined where nothing has to be bounded, or where something else
- * does it: in `starter`, Lambda runs at most one invocation for each partition of a topic.
+ * Reserved concurrency of `entry`; undefined where nothing has to be bounded, and in `starter`, because
+ * an account with the concurrency of a new one can reserve none. There Lambda itself runs at most one
+ * invocation for each partition of a topic, and HTTP functions that ask for more sessions than their
+ * role may hold are refused by the database.
+ *
+ * A Kafka function's is all that its pollers can start: with less, Lambda throttles its own pollers.
  */
 export function invocationsAtOnce(entry: FunctionEntry, stage: Stage): number | undefined {
   const { trigger, file } = entry;
   if (stage.size === "starter") return undefined;
   switch (trigger.kind) {
     case "kafka":
-      return (stage.pollers?.max ?? 1) * trigger.concurrency;
+      return kafkaInvocations(stage);
     case "cron":
       return file === PULSE ? PULSE_INVOCATIONS : 1;
     case "http":
@@ -58,22 +71,28 @@ export function invocationsAtOnce(entry: FunctionEntry, stage: Stage): number | 
   }
 }
 
+function kafkaInvocations({ pollers, events }: Stage): number {
+  const started = pollers === undefined ? Infinity : pollers.max * INVOCATIONS_PER_POLLER;
+  return Math.min(events.partitions, started);
+}
+
 /** Whether HTTP functions connect to the server itself. */
 export const connectsDirectly = ({ database }: Stage): boolean =>
   database.kind === "aurora" || (database.kind === "rds" && !database.proxy);
 
-/** Of functions that write, and of all where no proxy shares connections out among them. */
+/** Each of those that share a role has an equal part of its limit. */
 function httpInvocations({ pools }: FunctionEntry, stage: Stage): number | undefined {
   const limits = roleLimits(stage.size);
-  const counts = rolesOf(pools)
-    .filter((role) => role === "worker" || connectsDirectly(stage))
-    .map((role) => {
-      const { connections } = limits[role];
-      const share = role === "worker" ? connections * HTTP_SHARE : connections;
-      return Math.floor(share / (httpUsersOf(role) * SESSIONS.http));
-    });
+  const counts = rolesOf(pools).map((role) => {
+    const { connections } = limits[role];
+    const share = role === "worker" ? connections * HTTP_SHARE : connections;
+    return Math.floor(share / (httpUsersOf(role) * httpSessions(stage)));
+  });
   return counts.length === 0 ? undefined : Math.max(1, Math.min(...counts));
 }
+
+const httpSessions = (stage: Stage): number =>
+  connectsDirectly(stage) ? SESSIONS.http : LENT_SESSIONS;
 
 const httpUsersOf = (role: Role): number =>
   functionsOf("http").filter(({ pools }) => pools.includes(role)).length;
@@ -89,10 +108,8 @@ function openersOf(entry: FunctionEntry, stage: Stage): FunctionConnections[] {
   const sessions = (count: number) =>
     Object.fromEntries(rolesOf(pools).map((role) => [role, count]));
   const most = invocationsAtOnce(entry, stage);
-  if (trigger.kind === "kafka") {
-    const instances = most ?? stage.events.partitions;
-    return [{ name, instances, connections: sessions(SESSIONS.kafka) }];
-  }
+  if (trigger.kind === "kafka")
+    return [{ name, instances: kafkaInvocations(stage), connections: sessions(SESSIONS.kafka) }];
   if (name === PULSE)
     return [
       { name, instances: 1, connections: sessions(PULSE_SESSIONS) },
@@ -100,16 +117,19 @@ function openersOf(entry: FunctionEntry, stage: Stage): FunctionConnections[] {
     ];
   if (scheduledCrons.some(({ file }) => file === name))
     return [{ name, instances: 1, connections: sessions(SESSIONS.cron) }];
-  if (trigger.kind === "http" && most !== undefined)
-    return [{ name, instances: most, connections: httpSessions(entry, stage) }];
+  if (trigger.kind === "http" && most !== undefined && connectsDirectly(stage))
+    return [{ name, instances: most, connections: sessions(SESSIONS.http) }];
   return [];
 }
 
-/** Through a proxy, only what is taken out of the writers' limit counts. */
-function httpSessions({ pools }: FunctionEntry, stage: Stage): FunctionConnections["connections"] {
-  const direct = connectsDirectly(stage);
-  const counted = rolesOf(pools).filter((role) => direct || role === "worker");
-  return Object.fromEntries(counted.map((role) => [role, SESSIONS.http]));
+/** What a proxy or pooler opens for HTTP functions at most; nothing is known where none is bounded. */
+function pooledSessions(stage: Stage): NonNullable<Capacity["pooled"]> {
+  if (connectsDirectly(stage)) return {};
+  const pooled: Partial<Record<Role, number>> = {};
+  for (const entry of functionsOf("http"))
+    for (const role of rolesOf(entry.pools))
+      pooled[role] = (pooled[role] ?? 0) + (invocationsAtOnce(entry, stage) ?? 0) * LENT_SESSIONS;
+  return pooled;
 }
 
 const GIGABYTE = 1024 ** 3;
@@ -123,6 +143,7 @@ function capacityOf(stage: Stage): Capacity {
     memoryBytes: memoryGigabytes * GIGABYTE,
     cores,
     functions: openers(stage),
+    pooled: pooledSessions(stage),
     ...(database.kind === "neon" ? { maxConnections: database.maxConnections } : {}),
   };
 }
@@ -144,7 +165,7 @@ export const connectionFaults = (stage: Stage): readonly Fault[] =>
     message: fault.message,
   }));
 
-/** The setting to change first. */
+/** The setting to change first: a topic's partitions only grow, but starter has no pollers. */
 function settingOf({ path }: CapacityFault, { database, size }: Stage): string {
   if (path === "connections.worker")
     return size === "starter" ? "events.partitions" : "pollers.max";

@@ -67,7 +67,10 @@ function batchingOf(trigger: KafkaTrigger): Partial<aws.lambda.EventSourceMappin
     // The only start that misses nothing: a mapping may begin minutes after it was made.
     startingPosition: "TRIM_HORIZON",
     batchSize: trigger.batchSize,
-    maximumBatchingWindowInSeconds: trigger.batchingWindowSeconds,
+    // Pulumi's provider takes 0 for unset, so it never reaches AWS, and Lambda waits its own 500 ms.
+    ...(trigger.batchingWindowSeconds === 0
+      ? {}
+      : { maximumBatchingWindowInSeconds: trigger.batchingWindowSeconds }),
   };
 }
 

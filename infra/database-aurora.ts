@@ -57,6 +57,8 @@ export function createAurora(
     direct: place,
     pooled: place,
     clusterId: cluster.clusterIdentifier,
+    // A cluster answers to its name before it has a server.
+    made: [database],
     hasAwsCertificate: true,
   };
 }

@@ -17,7 +17,13 @@ export function createLocalDatabase(): DatabaseHosts {
     dev: { ...postgres, ...login, database: NAME },
   });
   const place = { server: { ...postgres, database: NAME }, through: "server" } as const;
-  return { owner: $output(login), direct: place, pooled: place, hasAwsCertificate: false };
+  return {
+    owner: $output(login),
+    direct: place,
+    pooled: place,
+    made: [],
+    hasAwsCertificate: false,
+  };
 }
 
 /** Where `sst dev` finds its servers. */

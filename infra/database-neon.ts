@@ -20,6 +20,7 @@ export function readNeon(): DatabaseHosts {
     owner: read.apply(({ username, password }) => ({ username, password })),
     direct: { server: server("direct"), through: "server" },
     pooled: { server: server("pooler"), through: "pooler" },
+    made: [],
     hasAwsCertificate: false,
   };
 }

@@ -42,7 +42,6 @@ export function createRds(
       database: NAME,
       username: NAME,
       multiAz: settings.multiZone,
-      replicas: settings.replicas,
       proxy: settings.proxy && {
         credentials: ROLES.map((role) => ({ username: roleName(role), password: passwords[role] })),
       },
@@ -82,6 +81,8 @@ export function createRds(
       : direct,
     instanceId: instance.identifier,
     ...(settings.proxy ? { proxyName: database.proxyId } : {}),
+    // A proxy answers to its name before it knows its server.
+    made: [database],
     hasAwsCertificate: true,
   };
 }
@@ -102,7 +103,7 @@ function parametersOf(stage: Stage): aws.types.input.rds.ParameterGroupParameter
   ];
 }
 
-/** What the component has no argument for, of the server and of its replicas alike. */
+/** What the component has no argument for, of the server. */
 function closed(
   { type, props, opts }: $util.ResourceTransformationArgs,
   group: aws.ec2.SecurityGroup,

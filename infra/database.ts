@@ -31,6 +31,8 @@ export interface DatabaseHosts {
   readonly instanceId?: $util.Output<string>;
   readonly clusterId?: $util.Output<string>;
   readonly proxyName?: $util.Output<string>;
+  /** What has to be there, with all that belongs to it, before anybody connects. */
+  readonly made: readonly $util.Resource[];
   /** Whether its certificates are signed by an authority that only AWS's list has. */
   readonly hasAwsCertificate: boolean;
 }

@@ -14,7 +14,7 @@ export function createExistingKafka(settings: ExistingKafkaSettings): Kafka {
     description: "Signs event source mappings in to Kafka",
     recoveryWindowInDays: 0,
   });
-  new aws.secretsmanager.SecretVersion("KafkaLoginVersion", {
+  const login = new aws.secretsmanager.SecretVersion("KafkaLoginVersion", {
     secretId: secret.id,
     secretString: $jsonStringify({ username, password }),
   });
@@ -29,6 +29,7 @@ export function createExistingKafka(settings: ExistingKafkaSettings): Kafka {
       },
       permissions: [{ actions: ["secretsmanager:GetSecretValue"], resources: [secret.arn] }],
     }),
+    made: [login],
     topicEnvironment: {},
   };
 }

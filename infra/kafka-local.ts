@@ -10,6 +10,7 @@ export function createLocalKafka(): Kafka {
     mappingOf: () => {
       throw new Error("no mapping can reach the Kafka of this machine");
     },
+    made: [],
     topicEnvironment: {},
   };
 }

@@ -123,6 +123,7 @@ function mskKafka(
       },
       permissions: mappingPermissions({ arn: cluster.arn, topic, group, failureTopic }),
     }),
+    made: [cluster],
     clusterName: cluster.clusterName,
     topicEnvironment,
   };

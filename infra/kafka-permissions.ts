@@ -83,7 +83,13 @@ export function mappingPermissions(place: MappingPlace): readonly Permission[] {
       actions: ["kafka:DescribeCluster", "kafka:DescribeClusterV2", "kafka:GetBootstrapBrokers"],
       resources: [arn],
     },
-    { actions: ["Connect", "DescribeCluster"].map(clusterAction), resources: [arn] },
+    {
+      // AWS's policies for such mappings list the third as well.
+      actions: ["Connect", "DescribeCluster", "DescribeClusterDynamicConfiguration"].map(
+        clusterAction,
+      ),
+      resources: [arn],
+    },
     {
       actions: ["DescribeTopic", "ReadData"].map(clusterAction),
       resources: [topicArn(arn, topic)],

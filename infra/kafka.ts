@@ -19,6 +19,8 @@ export interface Kafka {
   permissionsFor(uses: readonly KafkaUse[]): readonly Permission[];
   /** Where a mapping reads from, and what its function's role must allow for it. */
   mappingOf(mapping: MappingArgs): MappingSource;
+  /** What has to be there before anybody signs in. */
+  readonly made: readonly $util.Resource[];
   /** The cluster's name in AWS's own metrics. */
   readonly clusterName?: $util.Output<string>;
   /** For the function that makes topics. */

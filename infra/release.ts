@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { maxConnections } from "@headrace/capacity";
 import { functionsOf } from "../functions/manifest.ts";
 import { MIGRATIONS } from "./bundling.ts";
 import { componentName } from "./component-name.ts";
@@ -31,7 +32,7 @@ export function prepareRelease(ground: Omit<Ground, "prepared">): Release {
       entry,
       { ...ground, prepared: [] },
       {
-        environment: { TOPICS: topics, ...kafka.topicEnvironment },
+        environment: { TOPICS: topics, ...connectionsOf(stage), ...kafka.topicEnvironment },
         copyFiles: [MIGRATIONS],
       },
     );
@@ -45,11 +46,21 @@ export function prepareRelease(ground: Omit<Ground, "prepared">): Release {
         triggers: { release, place: placeOf(ground) },
       },
       // It may have to reach what lies outside, by routes that nothing else of it waits for.
-      { dependsOn: ground.network === undefined ? [] : [ground.network.vpc] },
+      {
+        dependsOn: [
+          ...(ground.network === undefined ? [] : [ground.network.vpc]),
+          ...ground.database.made,
+          ...kafka.made,
+        ],
+      },
     );
   });
   return { functions, invocations };
 }
+
+/** Where nothing but the parameter decides: Aurora's depends on its capacity, Neon's on its compute. */
+const connectionsOf = ({ database, size }: Stage): Record<string, string> =>
+  database.kind === "rds" && !$dev ? { MAX_CONNECTIONS: String(maxConnections(size)) } : {};
 
 /** Another one for another database, with other passwords, or another Kafka: they have nothing yet. */
 const placeOf = ({ database, kafka }: Omit<Ground, "prepared">): $util.Output<string> =>

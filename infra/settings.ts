@@ -22,6 +22,11 @@ const Auth = z.strictObject({
   algorithms: z
     .array(z.enum(["RS256", "ES256", "EdDSA"], "must be RS256, ES256 or EdDSA"))
     .min(1, "must name at least one algorithm"),
+  /**
+   * False: the gateway leaves tokens to the functions. It checks them only where all are RSA's, and
+   * wants the issuer's discovery document (`ISSUER/.well-known/openid-configuration`).
+   */
+  gateway: z.boolean().optional(),
 });
 
 /** PostgreSQL 17 or 18; `17` takes the newest minor that AWS has when the server is made. */
@@ -43,7 +48,6 @@ const Rds = z.strictObject({
   proxy: z.boolean(),
   /** A second machine in another zone that takes over. */
   multiZone: z.boolean(),
-  replicas: z.int().min(0).max(1),
 });
 
 const Aurora = z.strictObject({

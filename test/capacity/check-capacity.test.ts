@@ -43,7 +43,7 @@ test("functions that may open more than their role is allowed are named, with th
   expect(others).toEqual([]);
   expect(fault?.path).toBe("connections.worker");
   expect(fault?.message).toMatch(
-    /may hold 30 .* may open 43 \(kafka\/ingest-events 20 × 2, the pooler 3\): lower/,
+    /may hold 34 .* may open 43 \(kafka\/ingest-events 20 × 2, the pooler 3\): lower/,
   );
 });
 
@@ -52,7 +52,7 @@ test("a server that allows fewer connections than the size needs is told, with t
   expect(others).toEqual([]);
   expect(fault?.path).toBe("connections");
   expect(fault?.message).toMatch(
-    /needs 132 .*worker 30, orders 50, reports 12, spare 40.* allows 100: raise/,
+    /needs 136 .*worker 34, orders 50, reports 12, spare 40.* allows 100: raise/,
   );
 });
 
@@ -120,7 +120,7 @@ test("a larger server or fewer functions never bring a fault", () => {
 test("the large size has the figures that the product promises", () => {
   expect(roleLimits("large")).toEqual({
     worker: {
-      connections: 40,
+      connections: 60,
       workMemMegabytes: 16,
       transactionTimeoutMs: 10_000,
       idleInTransactionTimeoutMs: 3_000,

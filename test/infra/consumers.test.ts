@@ -19,7 +19,6 @@ const common = {
   topics: [trigger.topic],
   startingPosition: "TRIM_HORIZON",
   batchSize: trigger.batchSize,
-  maximumBatchingWindowInSeconds: trigger.batchingWindowSeconds,
 };
 const controls = {
   functionResponseTypes: ["ReportBatchItemFailures"],
@@ -32,6 +31,16 @@ const metrics = { metricsConfig: { metrics: ["EventCount"] } };
 const group = { consumerGroupId: "headrace-test-kafka-ingest-events" };
 
 describe("a mapping", () => {
+  test(
+    "has no batching window where the manifest says 0, which would not reach Lambda",
+    async () => {
+      const stage = await evaluate({ settings: settingsFor("standard") });
+      expect(trigger.batchingWindowSeconds).toBe(0);
+      expect(mappingOf(stage)).not.toHaveProperty("maximumBatchingWindowInSeconds");
+    },
+    EVALUATION_MS,
+  );
+
   test(
     "of MSK has every control, pollers within bounds, and a group of its own",
     async () => {
@@ -47,7 +56,7 @@ describe("a mapping", () => {
       });
       expect(cluster.inputs.clusterName).toBe("headrace-test");
       expect(stage.environmentOf("KafkaIngestEvents").KAFKA_FAILURES).toBe("report");
-      expect(ingestOf(stage).reservedConcurrentExecutions).toBe(2 * trigger.concurrency);
+      expect(ingestOf(stage).reservedConcurrentExecutions).toBe(6);
     },
     EVALUATION_MS,
   );

@@ -58,10 +58,18 @@ test.each(cases)(
   "%s: Kafka and cron functions connect straight, HTTP functions through what there is",
   async (_, settings, { host, pooledHost, through, certificates }) => {
     const stage = await evaluate({ settings });
+    const [release] = stage.ofType("aws:lambda/invocation:Invocation");
+    if (release === undefined) throw new Error("the stage has no invocation of its release");
+    // A cluster or a proxy has its name before anything answers to it.
+    const servers = stage.resources.filter(({ type }) =>
+      /^aws:rds\/(?:clusterInstance|instance|proxyTarget):/.test(type),
+    );
+    for (const server of servers)
+      expect([server.name, stage.waitsFor(release, server)]).toEqual([server.name, true]);
     const direct = stage.linksOf("KafkaIngestEvents").DatabaseWorker;
     expect(direct).toMatchObject({ through: "server" });
     expect(new URL(String(direct?.url))).toMatchObject({
-      host: `${host}:5432`.replace(/:5432$/, ":5432"),
+      host: `${host}:5432`,
       username: "headrace_worker",
       password: "password-of-DatabasePasswordWorker",
       search: "?sslmode=verify-full",
@@ -93,7 +101,7 @@ test(
 );
 
 test(
-  "through a proxy, only an HTTP function that shares the writers' connections is bounded",
+  "through a proxy, HTTP functions are bounded too: it opens one session for each that runs",
   async () => {
     const stage = await evaluate({ settings: settingsFor("large") });
     const reserved = [...stage.functions].flatMap(([name, { inputs }]) =>
@@ -102,10 +110,11 @@ test(
         : [[name, inputs.reservedConcurrentExecutions]],
     );
     expect(Object.fromEntries(reserved)).toEqual({
-      KafkaIngestEvents: 12,
+      KafkaIngestEvents: 20,
       CronPulse: 2,
       CronMaintainPartitions: 1,
-      HttpOperations: 4,
+      HttpReports: 10,
+      HttpOperations: 10,
     });
     expect(
       stage.the("aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup").inputs,

@@ -1,25 +1,22 @@
 /** When the gateway checks tokens, for what, and which pages may call it. */
 import { expect, test } from "vitest";
+import type { Settings } from "../../infra/settings.ts";
 import { EVALUATION_MS, evaluate } from "./evaluate.ts";
 import { settingsFor } from "./settings.ts";
 
-test(
-  "where the issuer signs otherwise than by RSA, only the functions check tokens",
-  async () => {
-    const { auth } = settingsFor("starter");
-    const algorithms = ["RS256", "EdDSA"] as const;
-    const stage = await evaluate({
-      settings: settingsFor("starter", { auth: { ...auth, algorithms: [...algorithms] } }),
-    });
-    expect(stage.ofType("aws:apigatewayv2/authorizer:Authorizer")).toEqual([]);
-    const types = stage
-      .ofType("aws:apigatewayv2/route:Route")
-      .map(({ inputs }) => inputs.authorizationType);
-    expect(new Set(types)).toEqual(new Set(["NONE"]));
-    expect(stage.environmentOf("HttpReports").AUTH_ISSUER).toBe(auth.issuer);
-  },
-  EVALUATION_MS,
-);
+test.for([
+  ["where the issuer signs otherwise than by RSA", { algorithms: ["RS256", "EdDSA"] }],
+  ["where the issuer has no discovery document", { gateway: false }],
+] as const)("%s, only the functions check tokens", { timeout: EVALUATION_MS }, async ([, more]) => {
+  const auth = { ...settingsFor("starter").auth, ...more } as Settings["auth"];
+  const stage = await evaluate({ settings: settingsFor("starter", { auth }) });
+  expect(stage.ofType("aws:apigatewayv2/authorizer:Authorizer")).toEqual([]);
+  const types = stage
+    .ofType("aws:apigatewayv2/route:Route")
+    .map(({ inputs }) => inputs.authorizationType);
+  expect(new Set(types)).toEqual(new Set(["NONE"]));
+  expect(stage.environmentOf("HttpReports").AUTH_ISSUER).toBe(auth.issuer);
+});
 
 test(
   "a page that is named may call it, and no other",

@@ -1,4 +1,5 @@
 /** Every entry of the manifest becomes its resources, and nothing else does, in stages of each size. */
+import { maxConnections } from "@headrace/capacity";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type FunctionEntry, functions, functionsOf } from "../../functions/manifest.ts";
 import { componentName } from "../../infra/component-name.ts";
@@ -141,6 +142,11 @@ describe.each(["starter", "standard", "large"] as const)("size %s", (size) => {
       expect("AUTH_ISSUER" in own).toBe(component.startsWith("Http"));
       expect("KAFKA_FAILURES" in own).toBe(component.startsWith("Kafka"));
       expect("TOPICS" in own).toBe(component.startsWith("Deploy"));
+      expect(own.MAX_CONNECTIONS).toBe(
+        component.startsWith("Deploy") && size !== "starter"
+          ? String(maxConnections(size))
+          : undefined,
+      );
     }
   });
 
@@ -190,6 +196,19 @@ describe.each(["starter", "standard", "large"] as const)("size %s", (size) => {
       ...stage.ofType(ROUTE),
     ])
       expect([each.name, stage.waitsFor(each, release)]).toEqual([each.name, true]);
+  });
+
+  test("the release waits for a database and a Kafka that can be used", () => {
+    const [release] = stage.ofType("aws:lambda/invocation:Invocation");
+    if (release === undefined) throw new Error("the stage has no invocation of its release");
+    const needed = stage.resources.filter(({ type }) =>
+      /^aws:(?:msk\/(?:serverlessCluster|cluster):|rds\/(?!clusterParameterGroup|parameterGroup)|secretsmanager\/secretVersion:)/.test(
+        type,
+      ),
+    );
+    expect(needed).not.toEqual([]);
+    for (const each of needed)
+      expect([each.name, stage.waitsFor(release, each)]).toEqual([each.name, true]);
   });
 
   test("the release makes every topic that the functions name", () => {

@@ -54,7 +54,7 @@ const withNetwork: Table = {
   KafkaIngestEvents: [
     "ec2: DescribeSecurityGroups, DescribeSubnets, DescribeVpcs → anything",
     "kafka-cluster: AlterGroup, DescribeGroup → group headrace-test-kafka-ingest-events",
-    "kafka-cluster: Connect, DescribeCluster → the cluster",
+    "kafka-cluster: Connect, DescribeCluster, DescribeClusterDynamicConfiguration → the cluster",
     "kafka-cluster: DescribeTopic, ReadData → topic events",
     "kafka-cluster: DescribeTopic, ReadData, WriteData → topic events.failed",
     "kafka: DescribeCluster, DescribeClusterV2, GetBootstrapBrokers → the cluster",
@@ -259,7 +259,7 @@ function triggerNeeds({ file, trigger }: FunctionEntry, stage: Stage): readonly 
   const on = (name: string, ...verbs: readonly string[]) =>
     verbs.map((verb) => `kafka-cluster:${verb} → ${name}`);
   return [
-    ...on("the cluster", "Connect", "DescribeCluster"),
+    ...on("the cluster", "Connect", "DescribeCluster", "DescribeClusterDynamicConfiguration"),
     ...on(`topic ${trigger.topic}`, "DescribeTopic", "ReadData"),
     ...on(`topic ${trigger.onFailureTopic}`, "DescribeTopic", "ReadData", "WriteData"),
     ...on(`group headrace-test-${file.replace("/", "-")}`, "AlterGroup", "DescribeGroup"),

@@ -18,8 +18,8 @@ interface Case {
 const cases: readonly Case[] = [
   { name: "RDS and MSK Serverless", settings: settingsFor("standard") },
   {
-    name: "RDS with a replica and MSK Express",
-    settings: settingsFor("large", { database: { kind: "rds", replicas: 1 } }),
+    name: "RDS in two zones and MSK Express",
+    settings: settingsFor("large"),
   },
   {
     name: "Aurora and MSK with its own brokers",

@@ -39,7 +39,7 @@ describe("defaults", () => {
       database: { kind: "rds", proxy: true, multiZone: true },
       databaseSleeps: false,
       kafka: { kind: "msk-provisioned", instance: "express.m7g.large", brokers: 3 },
-      pollers: { min: 2, max: 6 },
+      pollers: { min: 2, max: 4 },
     });
   });
 
@@ -65,6 +65,26 @@ describe("defaults", () => {
   test("only the stage named production is protected", () => {
     expect(resolveStage("production", { settings: settingsFor("standard") }).production).toBe(true);
     expect(resolve("standard").production).toBe(false);
+  });
+});
+
+describe("a size resolves with another part", () => {
+  test.each<[Size, object]>([
+    ["starter", {}],
+    ["standard", {}],
+    ["standard", { database: { kind: "aurora" } }],
+    ["standard", { database: { kind: "neon" } }],
+    ["standard", { database: { kind: "rds", proxy: false } }],
+    ["standard", { kafka: { kind: "msk-provisioned" } }],
+    ["standard", { events: { partitions: 12 } }],
+    ["standard", { pollers: { max: 6 } }],
+    ["large", {}],
+    ["large", { kafka: { kind: "msk-serverless" } }],
+    ["large", { database: { kind: "aurora" } }],
+    ["large", { database: { kind: "neon" } }],
+    ["large", { events: { partitions: 1_000 } }],
+  ])("%s with %j", (size, changes) => {
+    expect(faultsOf(size, changes)).toEqual([]);
   });
 });
 
@@ -173,8 +193,8 @@ describe("settings that contradict each other are refused", () => {
     [
       "more pollers than partitions",
       "large",
-      { events: { partitions: 4 } },
-      /^pollers\.max: is above events\.partitions \(4\), .*lower it, or make more partitions$/,
+      { events: { partitions: 3 } },
+      /^pollers\.max: is above events\.partitions \(3\), .*lower it, or make more partitions$/,
     ],
     [
       "brokers that cannot be spread over the zones",
@@ -203,8 +223,8 @@ describe("settings that contradict each other are refused", () => {
     [
       "more connections than the writers may have",
       "standard",
-      { pollers: { max: 6 } },
-      /^pollers\.max: role worker may hold 30 connections in size standard, and functions may open \d+ \(.*kafka\/ingest-events 12 × 2.*lower/,
+      { events: { partitions: 24 }, pollers: { max: 3 } },
+      /^pollers\.max: role worker may hold 34 connections in size standard, and functions may open \d+ \(.*kafka\/ingest-events 15 × 2.*the pooler 6\).*lower/,
     ],
     [
       "more partitions than starter has connections for",

@@ -76,7 +76,7 @@ function checkRole(role: RoleName, { size, functions, pooled }: Capacity): Capac
   return [
     {
       path: `connections.${role}`,
-      message: `role ${role} may hold ${allowed} connections in size ${size}, and functions may open ${total} (${parts.map(({ text }) => text).join(", ")}): lower their concurrency (pollers, reserved instances), or choose a larger size`,
+      message: `role ${role} may hold ${allowed} connections in size ${size}, and functions may open ${total} (${parts.map(({ text }) => text).join(", ")}): lower how many run at once (pollers.max, or events.partitions of a topic that is still to be made), or choose a larger size`,
     },
   ];
 }
