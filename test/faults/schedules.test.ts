@@ -16,7 +16,7 @@ vi.mock("@headrace/kafka", async (original) => ({
 
 const stage = await faultStage();
 
-const [from = 1, to = 320] = (process.env.HEADRACE_FAULT_SEEDS ?? "")
+const [from = 1, to = 300] = (process.env.HEADRACE_FAULT_SEEDS ?? "")
   .split("..")
   .filter(Boolean)
   .map(Number);
