@@ -1,7 +1,7 @@
-import { type Gap, listOpenGaps, settleWithoutRecords } from "@headrace/db";
+import { type Gap, inTransaction, listOpenGaps, settleWithoutRecords } from "@headrace/db";
 import { beforeEach, expect, test } from "vitest";
 import { testDatabase } from "../support/database.ts";
-import { event, leaseOf, rowsOf, takeIn, testPool } from "./take-in.ts";
+import { event, isWaiting, leaseOf, rowsOf, takeIn, testPool } from "./take-in.ts";
 
 const db = await testDatabase();
 const worker = testPool(db.workerUrl, 2);
@@ -61,6 +61,19 @@ test("offsets that are missing twice, before and after a topic was made again, a
     "1 10 next 1 lost 0 empty 0 open",
     "10 12 next 10 lost 0 empty 0 open",
   ]);
+});
+
+test("offsets are settled under the lock that a batch of their partition takes", async () => {
+  const gap = await gapOfNine();
+  const lease = await leaseOf(worker, "fill-gaps");
+  let settled: Promise<number> | undefined;
+  await inTransaction(db.pool, "read committed", async (batch) => {
+    await batch.query("select from stream_progress where topic = 't' for update");
+    settled = settleWithoutRecords(worker, lease, gap, "lost", 10);
+    await expect.poll(() => isWaiting(db.pool), { interval: 10 }).toBe(true);
+    expect(await gaps()).toEqual(["1 10 next 1 lost 0 empty 0 open"]);
+  });
+  expect(await settled).toBe(9);
 });
 
 test("a runner that has lost its lease settles nothing", async () => {

@@ -51,6 +51,7 @@ test.for([3, 11, 12, 13, 14, 15])(
   PATIENT,
   async (seed) => {
     const world = new World(seed, stage);
+    world.serverCrashes = true;
     let kills = 0;
     const crash = async (_world: World, cast: Cast): Promise<void> => {
       const running = Promise.all([...cast.values()].map((work) => work()));

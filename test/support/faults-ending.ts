@@ -114,12 +114,16 @@ async function unfinished({ stage, logs }: World): Promise<Difference[]> {
 
 /** SQLSTATEs and messages that a broken connection, a lock or a lost lease may bring. */
 const EXPECTED =
-  /57P0[123]|ECONNREFUSED|25P03|57P05|25P02|40001|40P01|55P03|ECONNRESET|EPIPE|ERR_STREAM|lease\.lost|Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|server closed the connection/;
+  /57P01|25P03|57P05|25P02|40001|40P01|55P03|ECONNRESET|EPIPE|ERR_STREAM|lease\.lost|Connection terminated|Client has encountered a connection error|Client was closed|timeout exceeded when trying to connect|server closed the connection/;
 
-function unexpected({ stage, traits }: World): Difference[] {
+/** And those of a server that is killed and starts again. */
+const CRASH = /57P0[23]|ECONNREFUSED/;
+
+function unexpected({ stage, traits, serverCrashes }: World): Difference[] {
   return stage.logged
     .map((error) => (error instanceof Error ? errorText(error) : JSON.stringify(error)))
-    .filter((text) => !EXPECTED.test(text) && !(traits.poison && text.includes("P0001")))
+    .filter((text) => !EXPECTED.test(text) && !(serverCrashes && CRASH.test(text)))
+    .filter((text) => !(traits.poison && text.includes("P0001")))
     .map((text) => ({ what: "error", key: "logged", expected: "none of this kind", actual: text }));
 }
 

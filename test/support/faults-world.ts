@@ -73,6 +73,8 @@ export class World {
   /** What should not have been possible, to be told at the next look. */
   readonly wrongs: Difference[] = [];
   readonly seen: Seen = nothingSeen();
+  /** Whether the database's server itself is killed now and then. */
+  serverCrashes = false;
   faults = 0;
 
   constructor(seed: number, stage: Stage) {

@@ -52,6 +52,28 @@ describe("with a broker that works", async () => {
     );
   });
 
+  test("an outage is told once, however many of its batches fail, and once that it is over", async () => {
+    const down = { is: true };
+    let failed = 0;
+    const send = async () => {
+      if (!down.is) return;
+      failed += 1;
+      throw new Error("down");
+    };
+    const messages: string[] = [];
+    const log = jsonLogger({ clock, write: (line) => messages.push(JSON.parse(line).message) });
+    const options = { producer: { send } as never, topic: "none", eventsPerSecond: 1_000, clock };
+    const traffic = startTraffic({ ...options, log });
+    await eventually(() => failed).toBeGreaterThan(3);
+    down.is = false;
+    await eventually(() => traffic.totals().sent).toBeGreaterThan(300);
+    await traffic.stop();
+    expect(messages).toEqual([
+      expect.stringContaining("does not take"),
+      expect.stringContaining("again"),
+    ]);
+  });
+
   test("a rate that is none is refused", () => {
     const start = (eventsPerSecond: number) =>
       startTraffic({ producer, topic: "none", eventsPerSecond, clock });
@@ -67,7 +89,7 @@ describe("with a broker that is killed", async () => {
   const producer = createProducer({ brokers }, { sendTimeoutMs: 300 });
   afterAll(() => Promise.all([admin.close(), producer.close()]));
 
-  test("traffic goes on, and logs the outage once", async () => {
+  test("traffic goes on, and tells that it is out before it tells that it is back", async () => {
     await admin.ensureTopic("events", { partitions: 2 });
     const lines: string[] = [];
     const log = jsonLogger({ clock, write: (line) => lines.push(line) });
