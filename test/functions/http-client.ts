@@ -4,6 +4,7 @@
  */
 import { forgetConfig, type HttpHandler, type Scope } from "@headrace/handler";
 import { type DevelopmentIssuer, developmentIssuer, generateSigningKey } from "@headrace/local";
+import type { ReplyBody } from "../handler/serve.ts";
 
 export interface AskOptions {
   /** Undefined: one with every scope of `httpClient`; null: none. */
@@ -16,8 +17,7 @@ export interface AskOptions {
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  // biome-ignore lint/suspicious/noExplicitAny: an answer's shape is what the tests assert.
-  readonly body: any;
+  readonly body: ReplyBody;
 }
 
 export interface HttpClient {

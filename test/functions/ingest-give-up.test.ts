@@ -1,87 +1,15 @@
-/** Event source mappings without provisioned pollers: `KAFKA_FAILURES=throw`. */
-
+/** Records that the database refuses even alone, once their batch failed too often. */
 import { encodeFirstPosition, FIRST_POSITION_HEADER } from "@headrace/events";
-import {
-  closePools,
-  createLogger,
-  forgetConfig,
-  useLogger,
-  useMetricSink,
-} from "@headrace/handler";
-import type { LogFields } from "@headrace/kernel";
-import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
-import { testDatabase } from "../support/database.ts";
-import { kafkaEvent, kafkaRecord, type LambdaKafkaEvent } from "../support/kafka.ts";
-import { POISON, plantPoison, removePoison } from "../support/poison.ts";
-import { differences, oraclePool } from "../support/recompute.ts";
+import { closePools } from "@headrace/handler";
+import { describe, expect, test } from "vitest";
+import { kafkaEvent, kafkaRecord } from "../support/kafka.ts";
+import { plantPoison, removePoison } from "../support/poison.ts";
+import { failingIngest } from "./failing-ingest.ts";
+import { TAKEN } from "./ingest-harness.ts";
 
-const db = await testDatabase();
-process.env.DATABASE_WORKER_URL = db.workerUrl;
-process.env.KAFKA_FAILURES = "throw";
-forgetConfig();
-const errors: { message: string; fields: LogFields }[] = [];
-const silent = createLogger({ level: "error", deployed: false });
-useLogger({
-  ...silent,
-  debug() {},
-  info() {},
-  warn() {},
-  error: (message, fields = {}) => errors.push({ message, fields }),
-  with() {
-    return this;
-  },
-});
-const metrics: Record<string, unknown>[] = [];
-useMetricSink((line) => metrics.push(JSON.parse(line)));
-afterAll(() => {
-  useLogger(undefined);
-  useMetricSink(undefined);
-});
-const { handler } = await import("../../functions/kafka/ingest-events.ts");
+const { db, ingest, fail, failAndGiveUp, event, poison, batchOf, ...kept } = await failingIngest();
+const { errors, metrics, rows, texts, progress, failures, letters } = kept;
 
-const context = { awsRequestId: "test", getRemainingTimeInMillis: () => 60_000 };
-const ingest = (event: LambdaKafkaEvent) => handler(event as never, context);
-const TAKEN = { batchItemFailures: [] };
-
-/** Delivers the event as often, and every delivery fails. */
-async function fail(event: LambdaKafkaEvent, times: number): Promise<void> {
-  for (let n = 0; n < times; n += 1) {
-    await expect(ingest(event)).rejects.toThrow("must come again");
-  }
-}
-
-/** Delivers the event until its records are tried alone, and once more. */
-async function failAndGiveUp(event: LambdaKafkaEvent): Promise<void> {
-  await fail(event, 20);
-  expect(await ingest(event)).toEqual(TAKEN);
-}
-
-let count = 0;
-const event = (more: Record<string, unknown> = {}): Record<string, unknown> => ({
-  event_id: `00000000-0000-4000-8000-${String(++count).padStart(12, "0")}`,
-  event_time: new Date(Date.UTC(2026, 0, 1) + (count % 100) * 700).toISOString(),
-  event_type: "page_view",
-  user_id: "u1",
-  value: count,
-  ...more,
-});
-const poison = (more: Record<string, unknown> = {}) => event({ user_id: POISON, ...more });
-/** As many events, of which those at the places are poison. */
-const batchOf = (size: number, places: readonly number[]) =>
-  Array.from({ length: size }, (_, at) => (places.includes(at) ? poison() : event()));
-
-const rows = async (text: string): Promise<Record<string, unknown>[]> =>
-  (await db.pool.query(text)).rows;
-const texts = async (text: string): Promise<string[]> =>
-  (await rows(text)).map((row) => Object.values(row).join(" "));
-const progress = () =>
-  texts(
-    "select topic, partition, next_offset, events, duplicates, dead_letters from stream_progress order by 1, 2",
-  );
-const failures = () =>
-  texts("select topic, partition, first_offset, failures, code from stream_failures order by 1, 2");
-const letters = () =>
-  texts("select partition, record_offset, code from dead_letters order by 1, 2");
 const gaps = () =>
   texts(
     "select from_offset, to_offset, next_offset, closed_at is not null from stream_gaps order by 1",
@@ -90,83 +18,6 @@ const gaps = () =>
 /** Offsets that are still to be read again. */
 const missing = () =>
   texts("select next_offset, to_offset from stream_gaps where closed_at is null order by 1");
-
-const oracle = oraclePool(db.ownerUrl);
-await db.pool.query(
-  "update settings set state_retention = null, window_10s_retention = null, window_1m_retention = null",
-);
-
-beforeEach(async () => {
-  await db.pool.query(
-    `truncate stream_events, stream_batches, stream_progress, stream_gaps, stream_ends, stream_failures,
-       dead_letters, open_windows, realtime_aggregates, leases`,
-  );
-  errors.length = 0;
-  metrics.length = 0;
-});
-
-// Whatever a test did: what is kept equals what raw rows say.
-afterEach(async () => {
-  await removePoison(db.pool);
-  expect(await differences(oracle)).toEqual([]);
-});
-
-describe("a partition that fails", () => {
-  test("is named in one error after every other one was tried, and what committed counts once", async () => {
-    await plantPoison(db.pool);
-    const given = kafkaEvent(
-      "t",
-      { 0: [event()], 1: [event(), poison()], 2: [event()], 3: [poison()] },
-      { offsets: { 0: 0, 1: 0, 2: 0, 3: 7 } },
-    );
-    const error = await ingest(given).catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({ kind: "unavailable", code: "kafka.partitions_failed" });
-    expect(String(error)).toMatch(/2 of its partitions failed: t-[13], t-[13]$/);
-    expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain(POISON);
-    const whole = ["t 0 1 1 0 0", "t 1 0 0 0 0", "t 2 1 1 0 0", "t 3 7 0 0 0"];
-    expect(await progress()).toEqual(whole);
-    await fail(given, 3);
-    expect(await progress()).toEqual(whole);
-    expect(await failures()).toEqual(["t 1 0 4 P0001", "t 3 7 4 P0001"]);
-    await removePoison(db.pool);
-    expect(await ingest(given)).toEqual(TAKEN);
-    expect(await progress()).toEqual(["t 0 1 1 0 0", "t 1 2 2 0 0", "t 2 1 1 0 0", "t 3 8 1 0 0"]);
-    expect(await failures()).toEqual([]);
-  });
-
-  test("is counted from its first offset, and anew when another batch fails", async () => {
-    await plantPoison(db.pool);
-    await fail(kafkaEvent("t", { 0: [event(), poison()] }, { offsets: { 0: 0 } }), 3);
-    await fail(kafkaEvent("t", { 0: [poison()] }, { offsets: { 0: 0 } }), 2);
-    expect(await failures()).toEqual(["t 0 0 5 P0001"]);
-    await fail(kafkaEvent("t", { 0: [poison()] }, { offsets: { 0: 1 } }), 2);
-    expect(await failures()).toEqual(["t 0 1 2 P0001"]);
-    // The other batch takes its own count away only.
-    await removePoison(db.pool);
-    expect(await ingest(kafkaEvent("t", { 0: [event()] }, { offsets: { 0: 0 } }))).toEqual(TAKEN);
-    expect(await failures()).toEqual(["t 0 1 2 P0001"]);
-  });
-
-  test("is not given up before it failed 20 times", async () => {
-    await plantPoison(db.pool);
-    const given = kafkaEvent("t", { 0: batchOf(3, [1]) }, { offsets: { 0: 0 } });
-    await fail(given, 19);
-    expect(await failures()).toEqual(["t 0 0 19 P0001"]);
-    await fail(given, 1);
-    expect(await failures()).toEqual(["t 0 0 20 P0001"]);
-    expect(await progress()).toEqual(["t 0 0 0 0 0"]);
-    expect(await letters()).toEqual([]);
-    expect(await ingest(given)).toEqual(TAKEN);
-    expect(await progress()).toEqual(["t 0 3 2 0 1"]);
-    expect(await failures()).toEqual([]);
-  });
-
-  test("reports nothing but an error, and one that succeeds answers as always", async () => {
-    const given = kafkaEvent("t", { 0: [event()] }, { offsets: { 0: 0 } });
-    expect(await ingest(given)).toEqual(TAKEN);
-    expect(await failures()).toEqual([]);
-  });
-});
 
 describe("records that fail alone", () => {
   test.each([
@@ -415,75 +266,6 @@ describe("records that fail alone", () => {
     await ingest(given).catch(() => ingest(given));
     expect(await progress()).toEqual(["t 0 60 56 0 4"]);
     expect(await letters()).toHaveLength(4);
-    expect(await failures()).toEqual([]);
-  });
-});
-
-describe("a failure that says nothing of the records is never counted", () => {
-  const given = () => kafkaEvent("t", { 0: [event(), poison()] }, { offsets: { 0: 0 } });
-
-  test.each([
-    ["a serialisation failure", "40001"],
-    ["a lock timeout", "55P03"],
-    ["a statement timeout", "57014"],
-    ["too many connections", "53300"],
-    ["a full disk", "53100"],
-    ["a server that shuts down", "57P01"],
-    ["a server that only reads now", "25006"],
-    ["a missing right", "42501"],
-    ["a missing table", "42P01"],
-    ["a plan that is out of date", "0A000"],
-  ])("%s (%s)", async (_, code) => {
-    await plantPoison(db.pool, { body: `raise exception 'no' using errcode = '${code}'` });
-    await fail(given(), 30);
-    expect(await failures()).toEqual([]);
-    expect(await letters()).toEqual([]);
-  });
-
-  test("deadlocks, however often one batch meets them", async () => {
-    await plantPoison(db.pool, { body: "raise exception 'no' using errcode = '40P01'" });
-    await fail(given(), 30);
-    expect(await failures()).toEqual([]);
-  });
-
-  test("a connection that is lost in the middle of every transaction", async () => {
-    await plantPoison(db.pool, { body: "perform pg_terminate_backend(pg_backend_pid())" });
-    await fail(given(), 30);
-    expect(await failures()).toEqual([]);
-  });
-
-  test("a database that cannot be reached", async () => {
-    await closePools();
-    const url = new URL(db.workerUrl);
-    url.port = "1";
-    process.env.DATABASE_WORKER_URL = url.href;
-    forgetConfig();
-    await fail(given(), 30);
-    process.env.DATABASE_WORKER_URL = db.workerUrl;
-    forgetConfig();
-    await closePools();
-    await plantPoison(db.pool);
-    await fail(given(), 1);
-    expect(await failures()).toEqual(["t 0 0 1 P0001"]);
-  });
-
-  test("and in the middle of giving up it ends the attempt, which goes on later", async () => {
-    await plantPoison(db.pool);
-    const batch = kafkaEvent("t", { 0: batchOf(64, [3, 60]) }, { offsets: { 0: 0 } });
-    await fail(batch, 20);
-    await plantPoison(db.pool, {
-      body: `if new.record_offset > 40 then
-               raise exception 'no' using errcode = '53300';
-             end if;
-             raise exception 'refused'`,
-    });
-    await fail(batch, 2);
-    expect(await letters()).toEqual(["0 3 batch.gave_up"]);
-    expect(await progress()).toEqual(["t 0 56 55 0 1"]);
-    expect(await failures()).toEqual(["t 0 0 20 P0001"]);
-    await plantPoison(db.pool);
-    expect(await ingest(batch)).toEqual(TAKEN);
-    expect(await progress()).toEqual(["t 0 64 62 0 2"]);
     expect(await failures()).toEqual([]);
   });
 });

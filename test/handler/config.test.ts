@@ -1,6 +1,6 @@
 import { databaseAddress, readConfig } from "@headrace/handler";
-import { AppError } from "@headrace/kernel";
 import { describe, expect, test } from "vitest";
+import { refusal } from "./refusal.ts";
 import { makeKeys } from "./serve.ts";
 
 const { jwks } = await makeKeys();
@@ -145,13 +145,3 @@ describe("whose tokens are believed", () => {
     expect(message).toContain("AUTH_ISSUER names the development issuer");
   });
 });
-
-function refusal(env: Readonly<Record<string, string>>): AppError {
-  try {
-    readConfig(env);
-  } catch (error) {
-    if (error instanceof AppError) return error;
-    throw error;
-  }
-  throw new Error("not refused");
-}

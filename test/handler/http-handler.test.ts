@@ -1,116 +1,14 @@
-import {
-  answerWith,
-  durationParam,
-  instantParam,
-  limitParam,
-  type Purpose,
-  requireRange,
-  route,
-  routeFacts,
-  textParam,
-} from "@headrace/handler";
-import { bug, conflict, invalid, type Logger, notFound, unavailable } from "@headrace/kernel";
+import { routeFacts } from "@headrace/handler";
+import type { Logger } from "@headrace/kernel";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { z } from "zod";
-import { type Served, serve } from "./serve.ts";
+import { routes, serveRoutes } from "./http-routes.ts";
+import type { Served } from "./serve.ts";
 
-const DAY = 86_400_000_000;
 const lines: { message: string; fields: Record<string, unknown> }[] = [];
-const log = recordingLogger();
-
-const routes = {
-  "GET /v1/echo": route(
-    {
-      scope: "reports:read",
-      query: z.strictObject({
-        size: z.enum(["10s", "1m"]),
-        from: instantParam,
-        to: instantParam,
-        window: durationParam({
-          minMicros: 10_000_000,
-          maxMicros: DAY,
-          stepMicros: 10_000_000,
-        }).default(60_000_000),
-        limit: limitParam({ standard: 100, max: 1000 }),
-      }),
-      answer: z.looseObject({}),
-    },
-    ({ query, nowMicros, principal }) => {
-      requireRange({ fromMicros: query.from, toMicros: query.to }, { maxMicros: 7 * DAY });
-      return { ...query, nowMicros, subject: principal.subject };
-    },
-  ),
-  "GET /v1/users/{id}/profile": route(
-    {
-      scope: "reports:read",
-      params: z.strictObject({ id: textParam(128) }),
-      answer: z.strictObject({ id: z.string() }),
-    },
-    ({ params }) => ({ id: params.id }),
-  ),
-  "GET /v1/users/all/profile": route(
-    { scope: "reports:read", answer: z.strictObject({ all: z.boolean() }) },
-    () => ({ all: true }),
-  ),
-  "POST /v1/things": route(
-    {
-      scope: "reports:read",
-      body: z.strictObject({
-        name: z.string(),
-        items: z.array(z.strictObject({ quantity: z.int() })),
-      }),
-      maxBodyBytes: 1_000,
-      status: 201,
-      answer: z.strictObject({ name: z.string() }),
-    },
-    ({ body }) => ({ name: body.name }),
-  ),
-  "PUT /v1/anything": route(
-    { scope: "admin", body: z.unknown(), maxBodyBytes: 1 << 20, answer: z.unknown() },
-    ({ body }) => ({ kind: Array.isArray(body) ? "array" : typeof body }),
-  ),
-  "GET /v1/pages": route(
-    {
-      scope: "reports:read",
-      query: z.strictObject({
-        limit: limitParam({ standard: 3, max: 10 }),
-        kind: textParam(10).optional(),
-      }),
-      cursor: z.tuple([z.int()]),
-      answer: z.strictObject({ rows: z.array(z.number()), next_cursor: z.string().nullable() }),
-    },
-    ({ query, after, cursorAfter }) => {
-      const first = (after?.[0] ?? 0) + 1;
-      const rows = [...Array(query.limit).keys()].map((at) => first + at).filter((row) => row <= 8);
-      const last = rows.at(-1);
-      return { rows, next_cursor: last === undefined || last === 8 ? null : cursorAfter([last]) };
-    },
-  ),
-  "POST /v1/act": route({ scope: "reports:read", answer: z.null() }, () => null),
-  "GET /health": route(
-    { scope: "public", answer: z.strictObject({ ok: z.boolean() }) },
-    ({ principal }) =>
-      answerWith(principal === undefined ? 200 : 500, { ok: true }, { "x-extra": "yes" }),
-  ),
-  "GET /v1/fails/{how}": route(
-    {
-      scope: "public",
-      params: z.strictObject({ how: z.string() }),
-      answer: z.strictObject({ figure: z.number().nullable() }),
-    },
-    ({ params }) => fail(params.how),
-  ),
-  "GET /v1/figures": route({ scope: "public", answer: z.unknown() }, () => ({
-    large: 12345678901234567890n,
-    small: 7n,
-    none: Number.NaN,
-    text: "bigint 1n",
-  })),
-} as const;
 
 let served: Served;
 beforeAll(async () => {
-  served = await serve(routes, { log, clock: { now: () => 1_800_000_000_123 }, sqlOf: noDatabase });
+  served = await serveRoutes(recordingLogger());
 });
 afterAll(() => served.close());
 
@@ -150,57 +48,6 @@ describe("what a route is", () => {
       { ok: true },
       "yes",
     ]);
-  });
-});
-
-describe("the query", () => {
-  const good = "size=1m&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z";
-  test.each([
-    ["an unknown size", "size=2m&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z", ["/size"]],
-    ["a missing parameter", "size=1m&from=2026-01-01T00:00:00Z", ["/to"]],
-    [
-      "a time without offset",
-      "size=1m&from=2026-01-01T00:00:00&to=2026-01-02T00:00:00Z",
-      ["/from"],
-    ],
-    [
-      "a day that does not exist",
-      "size=1m&from=2026-02-30T00:00:00Z&to=2026-03-02T00:00:00Z",
-      ["/from"],
-    ],
-    [
-      "a time beyond exact microseconds",
-      "size=1m&from=2026-01-01T00:00:00Z&to=9999-01-01T00:00:00Z",
-      ["/to"],
-    ],
-    ["an unknown parameter", `${good}&colour=red`, ["/colour"]],
-    ["a repeated parameter", `${good}&size=10s`, ["/size"]],
-    ["a token in the query", `${good}&access_token=abc`, ["/access_token"]],
-    ["a cursor where there are no pages", `${good}&cursor=abc`, ["/cursor"]],
-    ["a window of no whole steps", `${good}&window=15s`, ["/window"]],
-    ["a window of nothing", `${good}&window=0s`, ["/window"]],
-    ["a window that is too long", `${good}&window=2d`, ["/window"]],
-    ["a limit of zero", `${good}&limit=0`, ["/limit"]],
-    ["a limit above the most", `${good}&limit=1001`, ["/limit"]],
-    ["a limit that is no number", `${good}&limit=1e2`, ["/limit"]],
-    ["a broken escape", `${good}&limit=%zz`, ["/limit"]],
-    ["an escape that is no UTF-8", `${good}&limit=%ff`, ["/limit"]],
-    ["a NUL character", `${good}&limit=%00`, ["/limit"]],
-    ["several faults", "size=2m&from=x&to=y&z=1", ["/size", "/from", "/to", "/z"]],
-  ])("is refused with every fault named: %s", async (_what, query, paths) => {
-    const reply = await served.get(`/v1/echo?${query}`);
-    expect([reply.status, reply.body.code]).toEqual([400, "request.query"]);
-    expect(reply.body.errors.map(({ path }: { path: string }) => path)).toEqual(paths);
-  });
-
-  test.each([
-    ["inverted", "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "/to"],
-    ["empty", "from=2026-01-02T00:00:00Z&to=2026-01-02T00:00:00Z", "/to"],
-    ["too long", "from=2026-01-01T00:00:00Z&to=2026-01-08T00:00:00.000001Z", "/from"],
-  ])("a range that is %s is refused", async (_what, range, path) => {
-    const reply = await served.get(`/v1/echo?size=1m&${range}`);
-    expect([reply.status, reply.body.code]).toEqual([400, "report.range"]);
-    expect(reply.body.errors).toEqual([{ path, message: reply.body.detail }]);
   });
 });
 
@@ -271,104 +118,6 @@ describe("the path", () => {
     expect([...reply.headers.keys()].filter((name) => name.startsWith("access-control"))).toEqual(
       [],
     );
-  });
-});
-
-describe("the body", () => {
-  const good = { name: "é", items: [{ quantity: 1 }] };
-
-  test("is read by its schema", async () => {
-    const text = ` ${JSON.stringify(good)} `;
-    const reply = await served.ask("POST", "/v1/things", {
-      body: text,
-      headers: { "content-type": "Application/JSON; charset=UTF-8" },
-    });
-    expect([reply.status, reply.body]).toEqual([201, { name: "é" }]);
-  });
-
-  test.each([
-    ["no JSON", "{"],
-    ["nothing", ""],
-    ["two values", "{} {}"],
-    ["NaN", "NaN"],
-  ])("that is %s is refused", async (_what, body) => {
-    const reply = await served.ask("POST", "/v1/things", { body });
-    expect([reply.status, reply.body.code]).toEqual([400, "body.not_json"]);
-  });
-
-  test("that is no UTF-8 is refused", async () => {
-    const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xff]), Buffer.from('"}')]);
-    const reply = await served.ask("POST", "/v1/things", { body: new Uint8Array(body) });
-    expect([reply.status, reply.body.code]).toEqual([400, "body.not_json"]);
-  });
-
-  test.each([
-    "text/plain",
-    "application/x-www-form-urlencoded",
-    "application/json; charset=latin1",
-    "application/jsonx",
-  ])("of another content type is refused: %s", async (type) => {
-    const reply = await served.ask("POST", "/v1/things", {
-      body: JSON.stringify(good),
-      headers: { "content-type": type },
-    });
-    expect([reply.status, reply.body.code]).toEqual([415, "body.content_type"]);
-    expect(reply.headers.get("accept")).toBe("application/json");
-  });
-
-  test("without a content type, or compressed, is refused", async () => {
-    const none = await served.ask("POST", "/v1/things", {
-      body: new Uint8Array([123, 125]),
-      headers: { "content-type": "" },
-    });
-    expect([none.status, none.body.code]).toEqual([415, "body.content_type"]);
-    const zipped = await served.ask("POST", "/v1/things", {
-      body: JSON.stringify(good),
-      headers: { "content-encoding": "gzip" },
-    });
-    expect([zipped.status, zipped.body.code]).toEqual([415, "body.content_type"]);
-  });
-
-  test("larger than the route's limit is refused, one of exactly the limit is not", async () => {
-    const padded = (bytes: number) => {
-      const empty = JSON.stringify({ ...good, name: "" });
-      return JSON.stringify({ ...good, name: "x".repeat(bytes - Buffer.byteLength(empty)) });
-    };
-    expect((await served.ask("POST", "/v1/things", { body: padded(1_000) })).status).toBe(201);
-    const reply = await served.ask("POST", "/v1/things", { body: padded(1_001) });
-    expect([reply.status, reply.body.code]).toEqual([413, "body.too_large"]);
-  });
-
-  test("that does not fit is refused with a pointer to each fault", async () => {
-    const reply = await served.ask("POST", "/v1/things", {
-      body: JSON.stringify({ items: [{ quantity: 1 }, { quantity: 1.5, "a/b": 1 }], more: true }),
-    });
-    expect([reply.status, reply.body.code]).toEqual([400, "request.body"]);
-    expect(reply.body.errors).toEqual([
-      { path: "/name", message: "is missing" },
-      { path: "/items/1/quantity", message: "must be a whole number" },
-      { path: "/items/1/a~1b", message: "is not known here" },
-      { path: "/more", message: "is not known here" },
-    ]);
-  });
-
-  test("nested beyond reason is refused, and deep nesting within it is read", async () => {
-    const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
-    expect((await served.ask("PUT", "/v1/anything", { body: nested(1_000) })).body).toEqual({
-      kind: "array",
-    });
-    const reply = await served.ask("PUT", "/v1/anything", { body: nested(400_000) });
-    expect([reply.status, reply.body.code]).toEqual([400, "body.too_deep"]);
-    const inText = JSON.stringify({ text: `\\"${"[".repeat(5_000)}` });
-    expect((await served.ask("PUT", "/v1/anything", { body: inText })).body).toEqual({
-      kind: "object",
-    });
-  });
-
-  test("sent to a route that takes none is refused", async () => {
-    const reply = await served.ask("POST", "/v1/act", { body: "{}" });
-    expect([reply.status, reply.body.code]).toEqual([400, "body.unexpected"]);
-    expect((await served.ask("POST", "/v1/act", {})).status).toBe(200);
   });
 });
 
@@ -480,26 +229,6 @@ describe("answers", () => {
     }
   });
 });
-
-function fail(how: string): { figure: number | null } {
-  if (how === "invalid") throw invalid("thing.wrong", "wrong");
-  if (how === "not_found") throw notFound("thing.unknown", "there is no such thing");
-  if (how === "conflict") throw conflict("thing.taken", "taken");
-  if (how === "unavailable") throw unavailable("thing.away", "away");
-  if (how === "later") throw unavailable("thing.away", "away", { retryAfterSeconds: 17 });
-  if (how === "status") throw invalid("user.unknown", "no such user", { status: 422 });
-  if (how === "bug") throw bug("thing.broken", "broken at secret-host");
-  if (how === "kafka") throw unavailable("kafka.unavailable", "no answer from secret-host:9092");
-  if (how === "reset") throw Object.assign(new Error("read"), { code: "ECONNRESET" });
-  // A library may throw anything.
-  if (how === "nothing") throw undefined;
-  if (how === "shape") return { figure: "text" as unknown as number };
-  throw new TypeError("secret-host is undefined");
-}
-
-function noDatabase(purpose: Purpose): never {
-  throw new Error(`no database for ${purpose}`);
-}
 
 function recordingLogger(bound: Record<string, unknown> = {}): Logger {
   const record = (message: string, fields: Record<string, unknown> = {}): void => {

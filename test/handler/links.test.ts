@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { databaseAddress, forgetConfig, kafkaConfig, readConfig } from "@headrace/handler";
-import { AppError } from "@headrace/kernel";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { refusal } from "./refusal.ts";
 
 type Links = Readonly<Record<string, unknown>>;
 
@@ -181,13 +181,3 @@ describe("a deployed function's encrypted file", () => {
     );
   });
 });
-
-function refusal(env: Readonly<Record<string, string>>): AppError {
-  try {
-    readConfig(env);
-  } catch (error) {
-    if (error instanceof AppError) return error;
-    throw error;
-  }
-  throw new Error("not refused");
-}

@@ -9,26 +9,27 @@ import { pathToFileURL } from "node:url";
 import { answerCall, REGION, stateOf } from "./mock-aws.ts";
 import { serveCommand } from "./mock-command.ts";
 
+/** Of any shape, as the inputs of every type of resource and of SST's command are: tests know which. */
+// biome-ignore lint/suspicious/noExplicitAny: no type holds them all, and tests reach deep into them
+type Untyped = Readonly<Record<string, any>>;
+
 export interface MadeResource {
   readonly type: string;
   readonly name: string;
-  /** Of any shape: tests know which. */
-  // biome-ignore lint/suspicious/noExplicitAny: inputs of every type of resource that there is
-  readonly inputs: Readonly<Record<string, any>>;
+  readonly inputs: Untyped;
   readonly urn: string;
   readonly parent: string;
   /** Urns of what must be made before it. */
   readonly dependencies: readonly string[];
   readonly retainOnDelete: boolean;
   /** What a component says of itself, such as the command that `sst dev` runs for it. */
-  readonly outputs?: MadeResource["inputs"];
+  readonly outputs?: Untyped;
 }
 
 export interface Evaluated {
   readonly resources: readonly MadeResource[];
   /** What SST's command was asked to bundle, by function. */
-  // biome-ignore lint/suspicious/noExplicitAny: what SST's command is sent has no type
-  readonly builds: readonly Readonly<Record<string, any>>[];
+  readonly builds: readonly Untyped[];
   readonly outputs: unknown;
   readonly error?: string;
 }
@@ -106,7 +107,7 @@ function recordRegistrations(): void {
         resources.push({
           type,
           name,
-          inputs: (made.get(`${type} ${name}`) ?? {}) as MadeResource["inputs"],
+          inputs: (made.get(`${type} ${name}`) ?? {}) as Untyped,
           urn: response.getUrn(),
           parent: request.getParent(),
           dependencies: request.getDependenciesList(),
