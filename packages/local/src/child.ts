@@ -9,6 +9,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
+import { stripVTControlCharacters } from "node:util";
 import { boundLog } from "./child-log.ts";
 
 /** Whose rights a child runs with; only root may hand one over. */
@@ -135,13 +136,8 @@ export async function runTool(
   child.stdout.on("data", collect);
   child.stderr.on("data", collect);
   const [code] = (await once(child, "close")) as [number | null];
-  return { code, output: withoutColours(output).trim() };
-}
-
-/** Maven colours even `-q -B`; a message must not carry escapes. */
-function withoutColours(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape is what is looked for
-  return text.replace(/\u001b\[[0-9;]*m/g, "");
+  // Maven colours even `-q -B`; a message must not carry escapes.
+  return { code, output: stripVTControlCharacters(output).trim() };
 }
 
 function identity(account: Account | undefined): { uid?: number; gid?: number } {
