@@ -73,16 +73,12 @@ describe("Kafka", () => {
     [
       "a role, with brokers",
       { kind: "iam", brokers: "a:9098", region: "eu-west-1" },
-      { brokers: ["a:9098"], region: "eu-west-1", auth: { kind: "iam", region: "eu-west-1" } },
+      { brokers: ["a:9098"], region: "eu-west-1", auth: { kind: "iam" } },
     ],
     [
       "a role, with the cluster's name alone",
       { kind: "iam", clusterArn: ARN },
-      {
-        clusterArn: ARN,
-        region: "eu-central-1",
-        auth: { kind: "iam", region: "eu-central-1" },
-      },
+      { clusterArn: ARN, auth: { kind: "iam" } },
     ],
   ])("is found and signed in to by its link: %s", (_what, link, expected) => {
     for (const [name, value] of Object.entries(linked({ Kafka: link }))) vi.stubEnv(name, value);
@@ -100,10 +96,9 @@ describe("Kafka", () => {
   });
 });
 
-test("the stage's name and the function that commits have to start are read from their links", () => {
+test("the function that commits have to start is read from its link", () => {
   const read = readConfig(linked({ Pulse: { functionName: "headrace-blue-Pulse" } }));
-  expect([read.stage, read.pulseFunction]).toEqual(["blue", "headrace-blue-Pulse"]);
-  expect(readConfig({ ...linked({}), HEADRACE_STAGE: "green" }).stage).toBe("green");
+  expect(read.pulseFunction).toBe("headrace-blue-Pulse");
 });
 
 test.each([
@@ -134,14 +129,14 @@ test("a link that is no JSON is refused by its name, without its text", () => {
 describe("a deployed function's encrypted file", () => {
   const KEY = randomBytes(32);
 
-  /** What a process of its own says its databases and its stage are. */
+  /** What a process of its own says its databases are. */
   async function readIn(contents: Buffer): Promise<string> {
     const folder = await mkdtemp(join(tmpdir(), "headrace-links-"));
     try {
       const file = join(folder, "resource.enc");
       await writeFile(file, contents);
       const script = `import { config } from "@headrace/handler";
-        try { const { databases, stage } = config(); console.log(JSON.stringify({ databases, stage })); }
+        try { console.log(JSON.stringify(config().databases)); }
         catch (error) { console.log(error.code + ": " + error.message); }`;
       const { stdout, stderr } = await promisify(execFile)(
         process.execPath,
@@ -170,8 +165,7 @@ describe("a deployed function's encrypted file", () => {
 
   test("is opened and its links are read", async () => {
     expect(JSON.parse(await readIn(sealed({ DatabaseReportsPooled: proxied })))).toEqual({
-      databases: { reports: proxied },
-      stage: "blue",
+      reports: proxied,
     });
   });
 

@@ -55,7 +55,7 @@ export function awsAnswers(): AwsAnswers {
         ...(answer.error === undefined ? {} : { "x-amzn-errortype": answer.error }),
       });
       response.end(JSON.stringify(answer.body ?? {}));
-    }, answer.delayMs ?? 0);
+    }, answer.delayMs ?? 0).unref();
   });
   beforeAll(async () => {
     server.listen(0, "127.0.0.1");

@@ -33,7 +33,7 @@ test("a send to a broker that stopped answering fails in its time, the next ones
   await admin.ensureTopic(topic, { partitions: 1 });
   const send = (value: string) => hasty.send([{ topic, value }]);
   await send("before");
-  broker.freeze();
+  await broker.freeze();
   const startedAt = performance.now();
   const outcomes = await Promise.allSettled([send("a"), send("b")]);
   const tookMs = performance.now() - startedAt;
@@ -71,7 +71,7 @@ test("records whose answer was lost are stored once, and their positions are tol
   await send("first");
   const written = () => [...sockets].reduce((sum, socket) => sum + socket.bytesWritten, 0);
   const before = written();
-  broker.freeze();
+  await broker.freeze();
   // The request lies in the stopped broker's socket; it will be read, and nobody will hear the answer.
   const unanswered = send("unanswered");
   await eventually(written).toBeGreaterThan(before);

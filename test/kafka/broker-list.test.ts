@@ -18,7 +18,7 @@ function adminOf(config: KafkaConfig, timeoutMs = 10_000) {
 const asks = () => aws.questions.length;
 
 test.each([
-  ["iam", { kind: "iam", region: "eu-central-1" }, false, "kafka.unauthenticated"],
+  ["iam", { kind: "iam" }, false, "kafka.unauthenticated"],
   ["scram", { kind: "scram", ...WRITER }, false, undefined],
   ["none, over TLS", undefined, { ca: kafka.ca }, undefined],
   ["none", undefined, false, undefined],
@@ -58,7 +58,7 @@ test("a cluster without the way to sign in is refused by what it offers and what
     body: { bootstrapBrokerStringTls: "b-1:9094", bootstrapBrokerStringSaslScram: "b-1:9096" },
   });
   const arn = clusterArn();
-  const admin = adminOf({ clusterArn: arn, auth: { kind: "iam", region: "eu-central-1" } });
+  const admin = adminOf({ clusterArn: arn, auth: { kind: "iam" } });
   await expect(admin.ensureTopic("x", { partitions: 1 })).rejects.toMatchObject({
     kind: "invalid",
     code: "kafka.auth_not_offered",
@@ -80,6 +80,18 @@ test("a throttled question is repeated until it is answered", async () => {
   expect(asks()).toBe(4);
 });
 
+test("an endpoint that falls silent is given up and asked again within a call's time", async () => {
+  const silence = { delayMs: 60_000, body: { bootstrapBrokerString: NOWHERE } };
+  const found = { body: { bootstrapBrokerString: kafka.plain } };
+  aws.answer(ASK, silence, silence, silence, found);
+  const admin = createAdmin({ clusterArn: clusterArn() });
+  onTestFinished(() => admin.close());
+  const startedAt = performance.now();
+  await admin.ensureTopic("silent", { partitions: 1 });
+  expect(performance.now() - startedAt).toBeLessThan(20_000);
+  expect(asks()).toBe(4);
+}, 30_000);
+
 test("throttled for good, it is unavailable, and AWS is not flooded", async () => {
   aws.answer(ASK, refusal("TooManyRequestsException", 429, "Too many requests"));
   const admin = adminOf({ clusterArn: clusterArn() }, 7_000);
@@ -97,7 +109,7 @@ test.each([
   ["ForbiddenException", 403, "unavailable", "kafka.unauthorized", "kafka:GetBootstrapBrokers"],
   ["AccessDeniedException", 403, "unavailable", "kafka.unauthorized", "kafka:GetBootstrapBrokers"],
   ["NotFoundException", 404, "invalid", "kafka.cluster_unknown", "clusterArn"],
-  ["BadRequestException", 400, "invalid", "kafka.record_refused", "as recorded"],
+  ["BadRequestException", 400, "invalid", "kafka.request_refused", "as recorded"],
 ])("%s is told at once, with what to do", async (error, status, kind, code, text) => {
   aws.answer(ASK, refusal(error, status));
   const producer = createProducer({ clusterArn: clusterArn() });

@@ -34,7 +34,8 @@ test.each<[string, KafkaConfig, string]>([
   ["neither brokers nor a cluster", {}, "kafka.brokers"],
   ["an ARN of something else", { clusterArn: "arn:aws:s3:::bucket" }, "kafka.cluster"],
   ["an ARN without its id", { clusterArn: clusterArn().slice(0, -39) }, "kafka.cluster"],
-  ["a role without a region", { brokers, auth: { kind: "iam", region: "" } }, "kafka.auth"],
+  ["a role without a region", { brokers, auth: { kind: "iam" } }, "kafka.auth"],
+  ["a role with an empty region", { brokers, region: "", auth: { kind: "iam" } }, "kafka.auth"],
   [
     "a user without a name",
     { brokers, auth: { kind: "scram", username: "", password: secret } },
@@ -60,17 +61,24 @@ test.each<[string, KafkaConfig, string]>([
 
 test("Amazon's libraries are loaded by the first client that needs them, and by no other", async () => {
   const { cache } = createRequire(import.meta.url);
-  const loaded = () => Object.keys(cache).some((path) => /msk-iam-sasl-signer/.test(path));
+  const isLoaded = (part: RegExp) => Object.keys(cache).some((path) => part.test(path));
+  const loaded = () => ({
+    signer: isLoaded(/\/aws-msk-iam-sasl-signer-js\//),
+    sdk: isLoaded(/\/@aws-sdk\/client-kafka\//),
+  });
   const askWith = async (config: KafkaConfig) => {
     const admin = createAdmin(config, { timeoutMs: 100 });
     onTestFinished(() => admin.close());
     await expect(admin.offsets(["events"])).rejects.toMatchObject({ kind: "unavailable" });
   };
-  await askWith({ brokers, auth: { kind: "scram", username: "writer", password: secret } });
-  expect(loaded()).toBe(false);
   vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIDTHATISNONE");
   vi.stubEnv("AWS_SECRET_ACCESS_KEY", secret);
+  vi.stubEnv("AWS_ENDPOINT_URL_KAFKA", `http://${brokers[0]}`);
   onTestFinished(() => void vi.unstubAllEnvs());
-  await askWith({ brokers, auth: { kind: "iam", region: "eu-central-1" } });
-  await expect.poll(loaded, { timeout: 10_000 }).toBe(true);
+  await askWith({ brokers, auth: { kind: "scram", username: "writer", password: secret } });
+  expect(loaded()).toEqual({ signer: false, sdk: false });
+  await askWith({ brokers, region: "eu-central-1", auth: { kind: "iam" } });
+  await expect.poll(loaded, { timeout: 10_000 }).toEqual({ signer: true, sdk: false });
+  await askWith({ clusterArn: clusterArn() });
+  await expect.poll(loaded, { timeout: 10_000 }).toEqual({ signer: true, sdk: true });
 });

@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { createAdmin } from "@headrace/kafka";
+import { createAdmin, type KafkaConfig } from "@headrace/kafka";
 import { expect, onTestFinished, test, vi } from "vitest";
+import { clusterArn } from "./aws-answers.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -46,16 +47,15 @@ function framed(correlationId: number, answer: Buffer): Buffer {
   return Buffer.concat([head, answer]);
 }
 
-test("a role's token is a signed request to connect, for its region, for 15 minutes, and kept for half of them", async () => {
-  vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIDTHATISNONE");
-  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "a-secret-that-stays-one");
-  vi.stubEnv("AWS_SESSION_TOKEN", "of-a-role");
-  onTestFinished(() => void vi.unstubAllEnvs());
+type Where = Pick<KafkaConfig, "region" | "clusterArn">;
+
+/** Signs in with a role at a broker of that place, and returns the token that it was shown. */
+async function signer(where: Where): Promise<() => Promise<string>> {
   const { address, tokens } = await listener();
-  const signIn = async (): Promise<string> => {
+  return async () => {
     const before = tokens.length;
     const admin = createAdmin(
-      { brokers: [address], auth: { kind: "iam", region: "eu-north-1" }, tls: false },
+      { brokers: [address], ...where, auth: { kind: "iam" }, tls: false },
       { timeoutMs: 5_000 },
     );
     const asked = admin.offsets(["events"]).catch(() => undefined);
@@ -64,8 +64,18 @@ test("a role's token is a signed request to connect, for its region, for 15 minu
     await asked;
     return tokens.at(-1) ?? "";
   };
+}
+
+const urlOf = (token: string) => new URL(Buffer.from(token, "base64url").toString());
+
+test("a role's token is a signed request to connect, for its region, for 15 minutes, and kept for half of them", async () => {
+  vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIDTHATISNONE");
+  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "a-secret-that-stays-one");
+  vi.stubEnv("AWS_SESSION_TOKEN", "of-a-role");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const signIn = await signer({ region: "eu-north-1" });
   const first = await signIn();
-  const url = new URL(Buffer.from(first, "base64url").toString());
+  const url = urlOf(first);
   expect(url.host).toBe("kafka.eu-north-1.amazonaws.com");
   expect(Object.fromEntries(url.searchParams)).toMatchObject({
     Action: "kafka-cluster:Connect",
@@ -82,4 +92,15 @@ test("a role's token is a signed request to connect, for its region, for 15 minu
   expect(await signIn()).toBe(first);
   vi.setSystemTime(Date.now() + MINUTE_MS);
   expect(await signIn()).not.toBe(first);
+});
+
+test.each<[string, Where, string]>([
+  ["the cluster's ARN", { clusterArn: clusterArn() }, "eu-central-1"],
+  ["its own setting first", { clusterArn: clusterArn(), region: "eu-west-1" }, "eu-west-1"],
+])("the region of a role's token is that of %s", async (_what, where, region) => {
+  vi.stubEnv("AWS_ACCESS_KEY_ID", "AKIDTHATISNONE");
+  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "a-secret-that-stays-one");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const signIn = await signer(where);
+  expect(urlOf(await signIn()).host).toBe(`kafka.${region}.amazonaws.com`);
 });

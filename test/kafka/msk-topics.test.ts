@@ -132,7 +132,7 @@ test.each([
   ["ForbiddenException", 403, "unavailable", "kafka.unauthorized", "kafka-cluster:CreateTopic"],
   ["ExpiredTokenException", 403, "unavailable", "kafka.unauthenticated", "AWS credentials"],
   ["NotFoundException", 404, "invalid", "kafka.cluster_unknown", "clusterArn"],
-  ["BadRequestException", 400, "invalid", "kafka.record_refused", "as recorded"],
+  ["BadRequestException", 400, "invalid", "kafka.request_refused", "as recorded"],
 ])("%s ends it with what to do", async (error, status, kind, code, text) => {
   aws.answer(DESCRIBE, MISSING);
   aws.answer(CREATE, refusal(error, status));

@@ -1,9 +1,9 @@
 /** A broker of a test file's own, to be stopped, killed and started again at the same address. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fetchKafkaJars, type KafkaServer, startKafka } from "@headrace/local";
-import { afterAll } from "vitest";
+import { afterAll, expect } from "vitest";
 import { JARS_FOLDER } from "../support/servers.ts";
 
 export interface OwnBroker {
@@ -13,7 +13,7 @@ export interface OwnBroker {
   /** kill -9 and a start with the same data at another port; answers the new address. */
   move(): Promise<readonly string[]>;
   /** SIGSTOP: connections stay open and nobody answers. */
-  freeze(): void;
+  freeze(): Promise<void>;
   thaw(): void;
 }
 
@@ -37,7 +37,22 @@ export async function ownBroker(): Promise<OwnBroker> {
       server = await startKafka({ folder, jarsFolder: JARS_FOLDER });
       return server.brokers;
     },
-    freeze: () => void process.kill(server.pid, "SIGSTOP"),
+    async freeze() {
+      process.kill(server.pid, "SIGSTOP");
+      if (process.platform === "linux")
+        await expect
+          .poll(() => hasStopped(server.pid), { interval: 1, timeout: 10_000 })
+          .toBe(true);
+    },
     thaw: () => void process.kill(server.pid, "SIGCONT"),
   };
+}
+
+/** Each thread stops for itself, and one that has not yet may still answer. */
+async function hasStopped(pid: number): Promise<boolean> {
+  const tasks = `/proc/${pid}/task`;
+  const stats = await Promise.all(
+    (await readdir(tasks)).map((tid) => readFile(`${tasks}/${tid}/stat`, "latin1")),
+  );
+  return stats.every((stat) => stat.slice(stat.lastIndexOf(")") + 2).startsWith("T"));
 }

@@ -95,7 +95,7 @@ const refused: readonly [string, KafkaConfig, RegExp][] = [
   ],
   [
     "an IAM role's token, which this broker cannot know",
-    { brokers: [kafka.tokens], auth: { kind: "iam", region: "eu-central-1" }, tls: false },
+    { brokers: [kafka.tokens], region: "eu-central-1", auth: { kind: "iam" }, tls: false },
     /invalid_token.*kafka-cluster:Connect/,
   ],
   [

@@ -17,17 +17,12 @@ function configOf(link: KafkaLink): KafkaConfig {
         brokers: link.brokers,
         auth: { kind: "scram", username: link.username, password: link.password },
       };
-    case "iam": {
-      const region = link.region ?? regionOf(link.clusterArn ?? "");
+    case "iam":
       return {
         brokers: link.brokers,
         clusterArn: link.clusterArn,
-        region,
-        auth: { kind: "iam", region },
+        region: link.region,
+        auth: { kind: "iam" },
       };
-    }
   }
 }
-
-/** `arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/ID`; the link has neither without it. */
-const regionOf = (arn: string): string => arn.split(":")[3] ?? "";

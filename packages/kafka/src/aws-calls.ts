@@ -2,7 +2,6 @@
  * Calls to MSK's own API, with its answers of failure made ours. The SDK (half a megabyte) is loaded
  * by the first call; it repeats what was throttled or got no answer, three attempts in all.
  */
-
 import type { KafkaClient } from "@aws-sdk/client-kafka";
 import { invalid, unavailable } from "@headrace/kernel";
 import { Trouble } from "./errors.ts";
@@ -19,26 +18,39 @@ export interface AwsCall {
   readonly remedy: string;
 }
 
-/** In a VPC without a way out nobody answers. */
-const CONNECT_TIMEOUT_MS = 2_000;
-const REQUEST_TIMEOUT_MS = 5_000;
+/** In a VPC without a way out nobody answers: three attempts end within a call's 15 s. */
+const TIMEOUTS = {
+  connectionTimeout: 2_000,
+  requestTimeout: 3_000,
+  /** Without it a request that takes longer is only warned of. */
+  throwOnRequestTimeout: true,
+};
 
-/** Throws `Trouble` where it may pass, else AppError; errors named in `handing` as they are. */
+type Work<T> = (msk: Msk, client: KafkaClient) => Promise<T>;
+
+/**
+ * Throws `Trouble` where it may pass, else AppError. Undefined where AWS answers with the error that
+ * is named `expected`.
+ */
+export function callMsk<T>(region: string, call: AwsCall, work: Work<T>): Promise<T>;
+export function callMsk<T>(
+  region: string,
+  call: AwsCall,
+  work: Work<T>,
+  expected: string,
+): Promise<T | undefined>;
 export async function callMsk<T>(
   region: string,
   call: AwsCall,
-  work: (msk: Msk, client: KafkaClient) => Promise<T>,
-  handing: readonly string[] = [],
-): Promise<T> {
+  work: Work<T>,
+  expected?: string,
+): Promise<T | undefined> {
   const msk = await import("@aws-sdk/client-kafka");
-  const client = new msk.KafkaClient({
-    region,
-    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
-  });
+  const client = new msk.KafkaClient({ region, requestHandler: TIMEOUTS });
   try {
     return await work(msk, client);
   } catch (error) {
-    if (error instanceof Error && handing.includes(error.name)) throw error;
+    if (error instanceof Error && error.name === expected) return undefined;
     throw explain(error, call);
   } finally {
     client.destroy();
@@ -49,7 +61,7 @@ const CREDENTIALS =
   /^(CredentialsProviderError|ExpiredToken(Exception)?|UnrecognizedClientException|UnauthorizedException|InvalidClientTokenId|InvalidSignatureException|SignatureDoesNotMatch|MissingAuthenticationToken(Exception)?)$/;
 const FORBIDDEN = /^(ForbiddenException|AccessDenied(Exception)?)$/;
 /** Repeating the same question brings the same answer. */
-const FINAL = /^(BadRequestException|TopicExistsException|KafkaRequestException)$/;
+const FINAL = /^(BadRequestException|KafkaRequestException)$/;
 
 function explain(error: unknown, { doing, action, failed, remedy }: AwsCall): Error {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
@@ -69,7 +81,7 @@ function explain(error: unknown, { doing, action, failed, remedy }: AwsCall): Er
       `${text}: clusterArn must name a cluster of this account and region`,
       details,
     );
-  if (FINAL.test(name)) return invalid("kafka.record_refused", text, details);
+  if (FINAL.test(name)) return invalid("kafka.request_refused", text, details);
   const again = { ...details, retryAfterSeconds: 5 };
   return new Trouble(unavailable(failed, `${text}: try again later, or ${remedy}`, again));
 }

@@ -2,9 +2,16 @@
  * The addresses to begin with: those that were named, or those that AWS tells for an MSK cluster. The
  * latter are kept, shared by the clients of this process, and asked for again when none answers.
  */
+import type { GetBootstrapBrokersCommandOutput } from "@aws-sdk/client-kafka";
 import { type AppError, invalid } from "@headrace/kernel";
 import { type AwsCall, callMsk } from "./aws-calls.ts";
-import { type BrokerAddress, type KafkaAuth, parseBrokers, type Settings } from "./config.ts";
+import {
+  type BrokerAddress,
+  nameOf,
+  parseBrokers,
+  type Settings,
+  type SettledAuth,
+} from "./config.ts";
 
 export interface BrokerList {
   /** For messages. */
@@ -92,7 +99,7 @@ class AskedList implements BrokerList {
       const answer = await callMsk(region, call, async ({ GetBootstrapBrokersCommand }, client) =>
         client.send(new GetBootstrapBrokersCommand({ ClusterArn: arn })),
       );
-      this.#found = parseBrokers(choose({ ...answer }, this.#way, arn));
+      this.#found = parseBrokers(choose(answer, this.#way, arn));
       this.#doubted = false;
       this.#failure = undefined;
       return this.#found;
@@ -103,13 +110,12 @@ class AskedList implements BrokerList {
   }
 }
 
-const nameOf = ({ host, port }: BrokerAddress): string =>
-  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+type Answer = GetBootstrapBrokersCommandOutput;
 
 /** A way to talk to a cluster, and where GetBootstrapBrokers tells who listens for it. */
 interface Way {
   readonly name: string;
-  readonly field: string;
+  readonly field: keyof Answer & `BootstrapBrokerString${string}`;
   readonly remedy: string;
 }
 
@@ -137,7 +143,7 @@ const WAYS = {
   },
 } as const satisfies Record<string, Way>;
 
-function wayOf(auth: KafkaAuth | undefined, encrypted: boolean): Way {
+function wayOf(auth: SettledAuth | undefined, encrypted: boolean): Way {
   if (auth?.kind === "iam" || auth?.kind === "scram") return WAYS[auth.kind];
   if (auth?.kind === "token")
     throw invalid(
@@ -147,13 +153,13 @@ function wayOf(auth: KafkaAuth | undefined, encrypted: boolean): Way {
   return encrypted ? WAYS.tls : WAYS.plain;
 }
 
-function choose(answer: Readonly<Record<string, unknown>>, way: Way, arn: string): string[] {
+function choose(answer: Answer, way: Way, arn: string): string[] {
   const list = answer[way.field];
-  if (typeof list === "string" && list !== "") return list.split(",");
+  if (list) return list.split(",");
   throw notOffered(answer, way, arn);
 }
 
-function notOffered(answer: Readonly<Record<string, unknown>>, way: Way, arn: string): AppError {
+function notOffered(answer: Answer, way: Way, arn: string): AppError {
   const offered = Object.values(WAYS).filter(({ field }) => Boolean(answer[field]));
   const names = offered.map(({ name }) => name).join("; ") || "nothing yet (is it being made?)";
   return invalid(

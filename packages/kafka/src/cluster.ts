@@ -14,9 +14,10 @@ import {
   ResponseError,
 } from "@platformatic/kafka";
 import { type BrokerList, brokerList } from "./broker-list.ts";
-import { type BrokerAddress, type KafkaConfig, readSettings } from "./config.ts";
+import { type BrokerAddress, type KafkaConfig, nameOf, readSettings } from "./config.ts";
 import { Connections } from "./connections.ts";
 import { accept, BrokerRefusal, isPassing, toAppError, unanswered } from "./errors.ts";
+import { inTime } from "./in-time.ts";
 
 export interface TopicInfo {
   readonly name: string;
@@ -125,7 +126,7 @@ export class Cluster {
     const failed = new Map<string, unknown>();
     const firstOf = async (brokers: Iterable<BrokerAddress>): Promise<Connection | undefined> => {
       for (const broker of brokers) {
-        const key = `${broker.host}:${broker.port}`;
+        const key = nameOf(broker);
         if (failed.has(key)) continue;
         try {
           return await this.#connections.to(broker);
@@ -196,17 +197,4 @@ export class Cluster {
 
 function isTopicUnknown(refusal: BrokerRefusal): boolean {
   return refusal.id === "UNKNOWN_TOPIC_OR_PARTITION" || refusal.id === "UNKNOWN_TOPIC_ID";
-}
-
-/** Rejects with `late()` after `ms`; what was begun goes on, and its outcome is no longer seen. */
-async function inTime<T>(work: Promise<T>, ms: number, late: () => Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const expiry = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(late()), Math.max(1, ms));
-  });
-  try {
-    return await Promise.race([work, expiry]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -12,7 +12,7 @@ export interface KafkaConfig {
   readonly brokers?: readonly string[] | undefined;
   /** An MSK cluster, asked for its brokers (`kafka:GetBootstrapBrokers`) where none are named. */
   readonly clusterArn?: string | undefined;
-  /** The cluster's region; default: the one in its ARN. */
+  /** The cluster's region; default: the one in `clusterArn`. */
   readonly region?: string | undefined;
   /** Default: none. */
   readonly auth?: KafkaAuth | undefined;
@@ -32,11 +32,17 @@ export interface NamedBrokers extends KafkaConfig {
 
 /** Clients of this process that are handed the same `source` share its tokens. */
 export type KafkaAuth =
-  | { readonly kind: "iam"; readonly region: string }
+  /** The role whose AWS credentials this process has; needs the cluster's region. */
+  | { readonly kind: "iam" }
   /** SCRAM-SHA-512. */
   | { readonly kind: "scram"; readonly username: string; readonly password: string }
   /** OAUTHBEARER with tokens from elsewhere. */
   | { readonly kind: "token"; readonly source: TokenSource };
+
+/** With all that signing in needs. */
+export type SettledAuth =
+  | { readonly kind: "iam"; readonly region: string }
+  | Exclude<KafkaAuth, { readonly kind: "iam" }>;
 
 export interface BrokerAddress {
   readonly host: string;
@@ -48,7 +54,7 @@ export interface Settings {
   /** Empty where `cluster` is to be asked. */
   readonly brokers: readonly BrokerAddress[];
   readonly cluster: { readonly arn: string; readonly region: string } | undefined;
-  readonly auth: KafkaAuth | undefined;
+  readonly auth: SettledAuth | undefined;
   readonly tls: { readonly ca?: string } | undefined;
   readonly clientId: string;
 }
@@ -58,8 +64,8 @@ const CLUSTER_ARN = /^arn:[a-z-]+:kafka:([a-z0-9-]+):\d{12}:cluster\/[^/\s]+\/[^
 
 /** Throws `kafka.brokers`, `kafka.cluster`, `kafka.auth` or `kafka.ca`. */
 export function readSettings(config: KafkaConfig): Settings {
-  const { brokers, clusterArn, auth, tls } = config;
-  if (auth !== undefined) checkAuth(auth);
+  const { brokers, clusterArn, tls } = config;
+  const auth = settleAuth(config);
   const encrypted = tls ?? (auth?.kind === "iam" || auth?.kind === "scram");
   const ca = typeof tls === "object" ? tls.ca : undefined;
   if (ca !== undefined) checkCertificate(ca);
@@ -87,6 +93,10 @@ export function parseBrokers(brokers: readonly string[]): readonly BrokerAddress
   });
 }
 
+/** What `parseBrokers` reads. */
+export const nameOf = ({ host, port }: BrokerAddress): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+
 /** Throws `kafka.cluster`. */
 export function parseCluster(arn: string, region?: string): { arn: string; region: string } {
   const found = CLUSTER_ARN.exec(arn)?.[1];
@@ -98,11 +108,18 @@ export function parseCluster(arn: string, region?: string): { arn: string; regio
   return { arn, region: region ?? found };
 }
 
-function checkAuth(auth: KafkaAuth): void {
-  if (auth.kind === "iam" && auth.region === "")
-    throw invalid("kafka.auth", "auth iam needs region: the cluster's, such as eu-central-1");
-  if (auth.kind === "scram" && (auth.username === "" || auth.password === ""))
+function settleAuth({ auth, clusterArn, region }: KafkaConfig): SettledAuth | undefined {
+  if (auth?.kind === "iam") {
+    const known = region ?? (clusterArn && parseCluster(clusterArn).region);
+    if (known) return { kind: "iam", region: known };
+    throw invalid(
+      "kafka.auth",
+      "auth iam needs the cluster's region: set region, such as eu-central-1, or clusterArn",
+    );
+  }
+  if (auth?.kind === "scram" && (auth.username === "" || auth.password === ""))
     throw invalid("kafka.auth", "auth scram needs username and password, and one of them is empty");
+  return auth;
 }
 
 function checkCertificate(ca: string): void {

@@ -7,7 +7,7 @@
 import { isIP } from "node:net";
 import { bug } from "@headrace/kernel";
 import type { Connection } from "@platformatic/kafka";
-import type { BrokerAddress, Settings } from "./config.ts";
+import { type BrokerAddress, nameOf, type Settings } from "./config.ts";
 import { notConnected } from "./errors.ts";
 import { SessionConnection } from "./session-connection.ts";
 import { type SignIn, signInWith } from "./sign-in.ts";
@@ -45,7 +45,7 @@ export class Connections {
 
   to(broker: BrokerAddress): Promise<Connection> {
     if (this.#closed) throw bug("kafka.closed", "this Kafka client was closed");
-    const key = `${broker.host}:${broker.port}`;
+    const key = nameOf(broker);
     const existing = this.#opened.get(key);
     if (existing !== undefined && !existing.connection.isStale()) return existing.opening;
     if (existing !== undefined) void shut(existing);

@@ -13,6 +13,7 @@
  *   kafka.untrusted            unavailable  the broker's certificate is not one that we trust
  *   kafka.auth_not_offered     invalid      the cluster has no brokers for this way of signing in
  *   kafka.cluster_unknown      invalid      AWS knows no such cluster
+ *   kafka.request_refused      invalid      AWS finds what was asked of it wrong
  *   kafka.brokers_unknown      unavailable  AWS did not say where the cluster's brokers are
  *   kafka.group_in_use         conflict     consumers have joined the group that we commit for
  *   kafka.topic_has_fewer_partitions  conflict  the topic exists, smaller than asked for

@@ -92,18 +92,13 @@ class MskCluster {
       "kafka-cluster:DescribeTopicDynamicConfiguration",
     ]);
     const input = { ClusterArn: this.#arn, TopicName: name };
-    try {
-      const answer = await callMsk(
-        this.#region,
-        call,
-        ({ DescribeTopicCommand }, client) => client.send(new DescribeTopicCommand(input)),
-        ["NotFoundException"],
-      );
-      return readTopic(answer);
-    } catch (error) {
-      if (error instanceof Error && error.name === "NotFoundException") return undefined;
-      throw error;
-    }
+    const answer = await callMsk(
+      this.#region,
+      call,
+      ({ DescribeTopicCommand }, client) => client.send(new DescribeTopicCommand(input)),
+      "NotFoundException",
+    );
+    return answer && readTopic(answer);
   }
 
   /** False where somebody else made it meanwhile, or the API did not tell of it yet. */
@@ -116,18 +111,13 @@ class MskCluster {
       ReplicationFactor: replicas ?? REPLICAS,
       ...(configs === undefined ? {} : { Configs: writeConfigs(Object.entries(configs)) }),
     };
-    try {
-      await callMsk(
-        this.#region,
-        call,
-        ({ CreateTopicCommand }, client) => client.send(new CreateTopicCommand(input)),
-        ["TopicExistsException"],
-      );
-      return true;
-    } catch (error) {
-      if (error instanceof Error && error.name === "TopicExistsException") return false;
-      throw error;
-    }
+    const answer = await callMsk(
+      this.#region,
+      call,
+      ({ CreateTopicCommand }, client) => client.send(new CreateTopicCommand(input)),
+      "TopicExistsException",
+    );
+    return answer !== undefined;
   }
 
   async update(

@@ -8,7 +8,7 @@ import {
   type saslAuthenticateV2,
   saslScramSha,
 } from "@platformatic/kafka";
-import type { KafkaAuth } from "./config.ts";
+import type { SettledAuth } from "./config.ts";
 import { isRefusedSignIn } from "./errors.ts";
 import { iamTokens } from "./iam-tokens.ts";
 import { type Token, type TokenSource, Tokens } from "./tokens.ts";
@@ -26,7 +26,7 @@ export interface SignIn {
   ): Promise<saslAuthenticateV2.SaslAuthenticateResponse>;
 }
 
-export function signInWith(auth: KafkaAuth): SignIn {
+export function signInWith(auth: SettledAuth): SignIn {
   if (auth.kind === "scram") return withPassword(auth.username, auth.password);
   return auth.kind === "iam"
     ? withTokens(iamTokens(auth.region), IAM_REMEDY)

@@ -5,6 +5,7 @@
  */
 import { unavailable } from "@headrace/kernel";
 import { Trouble } from "./errors.ts";
+import { inTime } from "./in-time.ts";
 
 export interface Token {
   /** Never logged, and part of no message. */
@@ -18,6 +19,7 @@ export type TokenSource = () => Promise<Token>;
 
 /** A source that does not answer counts as one that failed. */
 const SOURCE_TIMEOUT_MS = 5_000;
+const sourceIsSilent = () => new Error(`no answer within ${SOURCE_TIMEOUT_MS / 1000} s`);
 /** A failing source is not asked more often. */
 const PAUSE_AFTER_FAILURE_MS = 1_000;
 /** One that ends sooner might not live to see the broker's answer. */
@@ -66,7 +68,7 @@ export class Tokens {
 
   async #ask(): Promise<Token> {
     try {
-      const token = await inTime(this.#source());
+      const token = await inTime(this.#source(), SOURCE_TIMEOUT_MS, sourceIsSilent);
       const leftMs = token.expiresAt - Date.now();
       if (!(leftMs > LEAST_LIFE_MS)) throw new Error("the token has ended already");
       this.#held = { token, renewAt: token.expiresAt - leftMs / 2 };
@@ -83,18 +85,5 @@ export class Tokens {
       this.#failure = { trouble, at: Date.now() };
       throw trouble;
     }
-  }
-}
-
-async function inTime(work: Promise<Token>): Promise<Token> {
-  let timer: NodeJS.Timeout | undefined;
-  const expiry = new Promise<never>((_resolve, reject) => {
-    const late = (): void => reject(new Error(`no answer within ${SOURCE_TIMEOUT_MS / 1000} s`));
-    timer = setTimeout(late, SOURCE_TIMEOUT_MS);
-  });
-  try {
-    return await Promise.race([work, expiry]);
-  } finally {
-    clearTimeout(timer);
   }
 }
