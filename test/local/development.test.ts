@@ -1,4 +1,5 @@
 /** The command that `sst dev` runs beside the functions, as SST starts it: with links and nothing else. */
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Pool, ROLES } from "@headrace/db";
 import { createProducer } from "@headrace/kafka";
@@ -27,7 +28,7 @@ const { postgres, kafka } = { postgres: await freePort(), kafka: await freePort(
 const urlOf = (user: string, password: string): string =>
   `postgresql://${user}:${password}@127.0.0.1:${postgres}/headrace`;
 
-/** What SST puts into the environment of a command with these links. */
+/** What SST puts into the environment of a command with these links, and infra/dev-command.ts. */
 function linked(stage: string, password = "owner"): NodeJS.ProcessEnv {
   const link = (user: string, secret: string) => ({ url: urlOf(user, secret), through: "server" });
   const links = {
@@ -40,6 +41,7 @@ function linked(stage: string, password = "owner"): NodeJS.ProcessEnv {
   };
   return {
     HEADRACE_HOME: home,
+    HEADRACE_STAGE: stage,
     EVENT_HORIZON_DAYS: "3650",
     ...Object.fromEntries(
       Object.entries(links).map(([name, value]) => [`SST_RESOURCE_${name}`, JSON.stringify(value)]),
@@ -87,6 +89,12 @@ test(
     );
     expect(second.output()).toContain(`HEADRACE_DEV_PORT=${postgres + 10} npm run dev`);
 
+    const twin = start("ada");
+    expect(await twin.exit).toBe(1);
+    expect(twin.output()).toContain(
+      `sst dev runs already for this stage (${join(home, "dev/ada")}): stop that one first`,
+    );
+
     first.signal("SIGTERM");
     expect(await first.exit).toBe(0);
   },
@@ -106,6 +114,12 @@ test(
     expect(await other.exit).toBe(1);
     expect(other.output()).toContain("made for an earlier stage of this name");
     expect(other.output()).toContain(join(home, "dev/ada"));
+
+    await rm(join(home, "dev/ada/data/kafka/data/meta.properties"));
+    const damaged = start("ada");
+    expect(await damaged.exit).toBe(1);
+    expect(damaged.output()).toContain(`begin with empty data: delete ${join(home, "dev/ada")}.`);
+    expect(damaged.output()).not.toContain("--fresh");
   },
   SLOW_MILLIS,
 );

@@ -14,10 +14,9 @@ import {
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { migrate } from "@headrace/db";
 import { type PostgresOptions, removePostgres, startPostgres } from "@headrace/local";
-import { Client, type QueryResultRow } from "pg";
+import { Client, DatabaseError, type QueryResultRow } from "pg";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { TEST_SETTINGS } from "../support/servers.ts";
 import { commandLine, killGuardOf, runElsewhere, untilGone } from "./elsewhere.ts";
@@ -187,7 +186,9 @@ test("a session that outlives its killed server is waited for by the next start"
   process.kill(server.pid, "SIGKILL");
   await server.exited;
   const starting = start(folder);
-  await sleep(1_500);
+  await expect
+    .poll(() => readFile(join(folder, "postgres.log"), "utf8"), { timeout: 6_000 })
+    .toMatch(/pre-existing shared memory block|lock file "postmaster.pid" already exists/);
   process.kill(session, "SIGKILL");
   expect(await setting((await starting).url, "fsync")).toBe("off");
 });
@@ -231,6 +232,28 @@ test("a damaged data folder, one of another version and another password are tol
     code: "postgres.other_version",
     message: expect.stringContaining("PG_VERSION is missing"),
   });
+});
+
+test("an answer that tells of no damage comes back as it is", async () => {
+  const { url, port, explain } = await start(newFolder());
+  const failureOf = (work: Promise<unknown>) => work.then(String, (error: unknown) => error);
+  await query(url, "create table few (id int check (id < 2))");
+  const refused = await failureOf(query(url, "insert into few values (2)"));
+  expect(refused).toBeInstanceOf(DatabaseError);
+  expect(refused).toMatchObject({ code: "23514" });
+  expect(await explain(refused)).toBe(refused);
+
+  const elsewhere = url.replace(`:${port}/`, ":9/");
+  const unreachable = await failureOf(query(elsewhere, "select"));
+  expect(unreachable).toMatchObject({ code: "ECONNREFUSED" });
+  expect(await explain(unreachable)).toBe(unreachable);
+  const told = await failureOf(migrate(elsewhere));
+  expect(told).toMatchObject({ code: "database.unavailable" });
+  expect(await explain(told)).toBe(told);
+
+  const stranger = await failureOf(query(url.replace(/:[^:@]+@/, ":x@"), "select"));
+  expect(stranger).toMatchObject({ severity: "FATAL", code: "28P01" });
+  expect(await explain(stranger)).toBe(stranger);
 });
 
 describe("a data folder that the server starts from, and that is damaged all the same,", () => {

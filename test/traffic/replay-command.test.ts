@@ -2,9 +2,10 @@ import { execFile } from "node:child_process";
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { runReplay, type Surroundings } from "@headrace/traffic";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { testClients } from "../kafka/clients.ts";
 import { testDatabase } from "../support/database.ts";
 import { kafkaEvent, kafkaRecord } from "../support/kafka.ts";
@@ -174,13 +175,25 @@ describe("--wait without HTTP, by the database", async () => {
     );
     await handler(kafkaEvent(topic, { 0: records }), context);
   };
+  const whileIngesting = async <Value>(work: Promise<Value>): Promise<Value> => {
+    let isOver = false;
+    const ingesting = (async () => {
+      for (; !isOver; await sleep(50)) await ingest();
+    })();
+    try {
+      return await work;
+    } finally {
+      isOver = true;
+      await ingesting;
+    }
+  };
 
   test("returns once all is read, with the same figures as over HTTP", async () => {
     const path = shop("u1,login,2026-01-31", "u2,login,2026-01-31", "u1,login,1800-01-31", "u1");
     for (const outcome of ["stored 2, duplicates 0", "stored 0, duplicates 2"]) {
-      const replaying = run([path, "--wait"], { env: byDatabase(db.ownerUrl) });
-      const taking = setInterval(() => void ingest(), 200);
-      const { code, out } = await replaying.finally(() => clearInterval(taking));
+      const { code, out } = await whileIngesting(
+        run([path, "--wait"], { env: byDatabase(db.ownerUrl) }),
+      );
       expect(code).toBe(0);
       expect(out).toContain(`sent 3, ${outcome}, dead letters 1, bad lines 1\n`);
     }
@@ -196,8 +209,21 @@ describe("--wait without HTTP, by the database", async () => {
     expect((await told((url) => (url.port = "1"))).err).toMatch(/nothing listens at/);
     expect((await told((url) => (url.password = "x"))).err).toMatch(/refuses the password/);
     expect((await told((url) => (url.pathname = "/postgres"))).err).toMatch(/holds no Headrace/);
+    const stranger = await newStranger();
+    const refused = await told((url) => ([url.username, url.password] = [stranger, "x"]));
+    expect(refused.err).toMatch(
+      new RegExp(`${stranger} may not read .* its owner or headrace_reports\n$`),
+    );
     expect(await readAll(topic)).toEqual([]);
   });
+
+  /** A role of the server that nobody has granted anything, with password `x`. */
+  async function newStranger(): Promise<string> {
+    const name = `${db.name}_stranger`;
+    await db.pool.query(`create role ${name} login password 'x'`);
+    onTestFinished(async () => void (await db.pool.query(`drop role ${name}`)));
+    return name;
+  }
 });
 
 test("the running system is found through running.json, unless its process is gone", async () => {

@@ -1,8 +1,9 @@
 /**
  * Why an event is refused. `code` is stable: `event.tombstone`, `event.not_json`, `event.not_object`,
- * `event.text` (a NUL character or half a surrogate pair anywhere, escaped or as bytes), `event.<field>` (a field that breaks
- * its rule), `event.too_old`, `event.in_future`. Neither message nor path holds anything that a database
- * could not store or a log should not show: no value of the event is repeated.
+ * `event.text` (a NUL character or half a surrogate pair anywhere, escaped or as bytes),
+ * `event.<field>` (a field that breaks its rule), `event.too_old`, `event.in_future`. Neither message
+ * nor path holds anything that a database could not store or a log should not show: no value of the
+ * event is repeated.
  */
 import type { Event } from "./event.ts";
 

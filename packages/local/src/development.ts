@@ -7,8 +7,7 @@
  * stage in a folder of its own, and survives.
  */
 import { join } from "node:path";
-import { DEV_PORT_VARIABLE } from "@headrace/capacity";
-import { createPool, ROLES, type Role } from "@headrace/db";
+import { createPool } from "@headrace/db";
 import {
   closePools,
   closeProducers,
@@ -16,11 +15,12 @@ import {
   databaseAddress,
   forgetConfig,
   kafkaConfig,
-  rolePasswordOf,
+  rolePasswords,
   systemClock,
   useLogger,
 } from "@headrace/handler";
-import { AppError, conflict, invalid, type Logger, silentLogger } from "@headrace/kernel";
+import { type AppError, invalid, type Logger, silentLogger } from "@headrace/kernel";
+import { withDevRemedy } from "./development-remedy.ts";
 import { loadFunctions } from "./function-loader.ts";
 import { openFunctionLog } from "./function-log.ts";
 import { openHome } from "./home.ts";
@@ -57,12 +57,14 @@ export async function startDevelopment(options: DevelopmentOptions): Promise<Dev
     stopping.abort();
     return ending.run(log);
   };
+  const { stage, logLevel: level } = config();
+  const folder = join(options.folder, stage);
   try {
-    const home = await openHome(join(options.folder, config().stage));
+    const home = await openHome(folder);
     ending.add("home", () => home.close());
     const file = join(home.logsFolder, "functions.log");
-    const { logLevel: level } = config();
-    const functionLog = await openFunctionLog({ file, clock: systemClock, level, ...options });
+    const { notice } = options;
+    const functionLog = await openFunctionLog({ file, clock: systemClock, level, notice });
     log = functionLog.logger;
     useLogger(log);
     ending.add("log", async () => {
@@ -77,14 +79,15 @@ export async function startDevelopment(options: DevelopmentOptions): Promise<Dev
       databaseUrl: undefined,
       kafkaBrokers: undefined,
       topics: topicsOf(DEFAULT_PARTITIONS),
-      notice: options.notice,
+      notice,
       settled,
-    }).catch((error: unknown) => {
-      throw withDevRemedy(error, settled, home.path);
     });
     ending.add(SERVERS, () => servers.stop());
     options.signal.throwIfAborted();
-    await startTriggers(servers, await loading, { ending, log, signal: stopping.signal });
+    const triggers = { ending, log, signal: stopping.signal };
+    await startTriggers(servers, await loading, triggers).catch(async (error: unknown) => {
+      throw (await servers.postgres?.explain(error)) ?? error;
+    });
     const ended = Promise.race([aborted(options.signal), servers.crashed]).then(async (crash) => {
       await end();
       return crash;
@@ -92,7 +95,7 @@ export async function startDevelopment(options: DevelopmentOptions): Promise<Dev
     return { databaseUrl: servers.databaseUrl, brokers: servers.brokers, ended };
   } catch (error) {
     await end();
-    throw error;
+    throw withDevRemedy(error, settled, folder);
   }
 }
 
@@ -137,41 +140,10 @@ function settledByLinks(): Settled {
       "dev.link",
       "DatabaseOwner and Kafka are linked to servers that are not this machine's own: this command is started by `sst dev` (npm run dev), which links them",
     );
-  const purposes = {
-    headrace_worker: "worker",
-    headrace_orders: "orders",
-    headrace_reports: "reports",
-  } as const;
-  const passwords = ROLES.map((role) => [role, rolePasswordOf(purposes[role], role)]);
   return {
     ownerPassword: decodeURIComponent(owner.password),
-    roles: { size: "local", passwords: Object.fromEntries(passwords) as Record<Role, string> },
+    roles: { size: "local", passwords: rolePasswords() },
     postgresPort: Number(owner.port),
     kafkaPort: Number(kafka?.port),
   };
-}
-
-/** Far enough from the other stage's two ports. */
-const PORTS_APART = 10;
-
-function withDevRemedy(error: unknown, settled: Settled, folder: string): unknown {
-  if (!(error instanceof AppError)) return error;
-  const { postgresPort, kafkaPort } = settled;
-  if (error.code.endsWith(".port_taken")) {
-    const [name, port] = error.code.startsWith("kafka")
-      ? ["Kafka", kafkaPort]
-      : ["PostgreSQL", postgresPort];
-    return conflict(
-      "dev.port_in_use",
-      `Port ${port}, where this stage looks for ${name}, is in use, perhaps by the sst dev of another stage. Stop that one, or start this one on other ports: ${DEV_PORT_VARIABLE}=${postgresPort + PORTS_APART} npm run dev`,
-      { cause: error },
-    );
-  }
-  if (error.code === "postgres.other_password")
-    return conflict(
-      "dev.other_stage",
-      `The data in ${folder} was made for an earlier stage of this name, with another password. Delete that folder to begin with empty data.`,
-      { cause: error },
-    );
-  return error;
 }

@@ -16,8 +16,10 @@ const FOLDER = new URL("../../../functions/", import.meta.url);
 let loads = 0;
 
 /**
- * Those that triggers of these kinds start. Throws `function.not_loaded` (bug) that names the file. Each call loads the files themselves anew: a
- * cold start, so that what they keep from a former environment (keys, connections) is not used again.
+ * Those that triggers of these kinds start. Throws `function.not_loaded` (bug) that names the file.
+ *
+ * Each call loads the functions' own files anew, so that what they made from a former environment is
+ * not used again. The packages that they import are loaded once.
  */
 export async function loadFunctions(
   kinds: readonly Trigger["kind"][],

@@ -3,6 +3,7 @@
  * what its database answers; and what to do about it.
  */
 import { AppError, conflict, unavailable } from "@headrace/kernel";
+import { DatabaseError } from "pg";
 
 const PORT_TAKEN = "postgres.port_taken";
 const STILL_RUNNING = "postgres.still_running";
@@ -75,15 +76,16 @@ export interface Server {
 }
 
 /**
- * What the database of an own server answers to its own owner's first questions. Nobody else changes
- * it, so that what it cannot answer lies in its files. Other errors come back as they are.
+ * What the database of an own server answers to its owner's first questions, where the machine or the
+ * data folder is the reason. Other errors come back as they are.
  */
 export function explainAnswer(error: unknown, { data, logFile, logTail }: Server): unknown {
   const answer = databaseAnswer(error);
   if (answer === undefined) return error;
   const known = REASONS.some(({ pattern }) => pattern.test(answer.message));
   if (known) return explainFailure(data, logFile, answer.message);
-  const detail = "detail" in answer && answer.detail ? `; ${answer.detail}` : "";
+  if (!isDamage(answer)) return error;
+  const detail = answer.detail ? `; ${answer.detail}` : "";
   return unavailable(
     "postgres.damaged",
     `The data folder ${data} is damaged: PostgreSQL starts from it, and its database cannot be used (${answer.message}${detail}). Put a copy of the folder in its place, or begin with empty data: \`npm start -- --fresh\`.\nThe end of its log (${logFile}):\n${logTail || "(empty)"}`,
@@ -91,13 +93,19 @@ export function explainAnswer(error: unknown, { data, logFile, logTail }: Server
   );
 }
 
-/** The server's own error, or the driver's of a connection that the server has cut. */
-function databaseAnswer(error: unknown): Error | undefined {
+/** Also where `explainDatabase` has told it as a database that cannot be used. */
+function databaseAnswer(error: unknown): DatabaseError | undefined {
   const inner =
     error instanceof AppError && error.code === "database.unavailable" ? error.cause : error;
-  if (inner instanceof AppError || !(inner instanceof Error)) return undefined;
-  const code = "code" in inner ? String(inner.code) : "";
-  const isOfServer = /^(?=.*\d)[0-9A-Z]{5}$/.test(code);
-  const isOfConnection = code.startsWith("ECONN") || /^Connection terminated/.test(inner.message);
-  return isOfServer || isOfConnection ? inner : undefined;
+  return inner instanceof DatabaseError ? inner : undefined;
+}
+
+/** Classes of SQLSTATE: internal errors (corrupted data are among them) and errors of the system. */
+const DAMAGE = /^(XX|58)/;
+/** Credentials, resources, and a server that starts or ends. */
+const NO_DAMAGE = /^(28|53|57)/;
+
+/** A session is refused outright where what it needs from the start cannot be read. */
+function isDamage({ code = "", severity }: DatabaseError): boolean {
+  return DAMAGE.test(code) || (severity === "FATAL" && !NO_DAMAGE.test(code));
 }

@@ -25,7 +25,7 @@ export class ProcessEnd {
     return this.#controller.signal;
   }
 
-  listen(hasNpmAsParent: boolean): void {
+  listen(endsWithParent: boolean): void {
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
       process.on(name, () => this.#signalled());
     process.on("uncaughtException", (error) => {
@@ -34,9 +34,9 @@ export class ProcessEnd {
     });
     // A terminal or a pipe that is gone is no reason to end, and nobody reads it.
     for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
-    // npm that is killed without a word (kill -9) takes only itself away.
+    // A parent, npm or sst, that is killed without a word (kill -9) takes only itself away.
+    if (!endsWithParent) return;
     const parent = process.ppid;
-    if (!hasNpmAsParent) return;
     setInterval(() => process.ppid !== parent && this.#begin(), PARENT_LOOK_MILLIS).unref();
   }
 

@@ -123,8 +123,8 @@ class Start {
     const home = await openHome(this.#options.home, { fresh });
     this.#ending.add("home", () => home.close());
     await this.#openLog(home);
-    // Reading the functions takes a processor about as long as the servers take to start.
-    // What a deploy runs in the cloud, `startServers` does here by the same packages.
+    // Begun before the servers, because it takes a processor about as long as they take to start.
+    // The function that a deploy starts is not among them: `startServers` makes schema and topics.
     const loading = loadFunctions(["kafka", "cron", "http"]);
     loading.catch(() => {}); // awaited below
     const servers = await this.#startServers(home);

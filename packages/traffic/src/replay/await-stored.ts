@@ -9,7 +9,7 @@ import {
   type ReadProgress,
   type TopicProgress,
   UNREAD,
-} from "./progress-api.ts";
+} from "./topic-progress.ts";
 
 export interface AwaitOptions {
   readonly read: ReadProgress;

@@ -2,73 +2,19 @@
 import { AppError, unavailable } from "@headrace/kernel";
 import * as z from "zod";
 import type { Api } from "./running-system.ts";
+import { PartitionFigures, type ReadProgress, topicProgress } from "./topic-progress.ts";
 
-export interface PartitionProgress {
-  readonly nextOffset: number;
-  /** Records whose event was stored. */
-  readonly events: number;
-  readonly duplicates: number;
-  readonly deadLetters: number;
-  /** Stretches before `nextOffset` that were skipped and not read yet. */
-  readonly openGaps: number;
-}
-
-/** By partition; one that was never read may be missing. */
-export type TopicProgress = ReadonlyMap<number, PartitionProgress>;
-
-export const UNREAD: PartitionProgress = {
-  nextOffset: 0,
-  events: 0,
-  duplicates: 0,
-  deadLetters: 0,
-  openGaps: 0,
-};
-
-/** Asks once; throws `replay.api` where there is no usable answer. */
-export type ReadProgress = (topic: string) => Promise<TopicProgress>;
-
-const Answer = z.object({
-  partitions: z.array(
-    z.object({
-      topic: z.string(),
-      partition: z.number(),
-      next_offset: z.number(),
-      events: z.number(),
-      duplicates: z.number(),
-      dead_letters: z.number(),
-      gaps: z.number(),
-    }),
-  ),
-});
+const Answer = z.object({ partitions: z.array(PartitionFigures) });
 
 const REQUEST_TIMEOUT_MS = 10_000;
 
+/** What it returns throws `replay.api`, or `replay.token` where asking again would not help. */
 export function progressReader(api: Api): ReadProgress {
   const url = new URL("v1/progress", api.url.endsWith("/") ? api.url : `${api.url}/`);
   return async (topic) => {
     const { partitions } = await ask(url, api.token);
     return topicProgress(partitions, topic);
   };
-}
-
-/** One topic's part of an answer. */
-export function topicProgress(
-  partitions: z.output<typeof Answer>["partitions"],
-  topic: string,
-): TopicProgress {
-  const ours = partitions.filter((one) => one.topic === topic);
-  return new Map(
-    ours.map((one) => [
-      one.partition,
-      {
-        nextOffset: one.next_offset,
-        events: one.events,
-        duplicates: one.duplicates,
-        deadLetters: one.dead_letters,
-        openGaps: one.gaps,
-      },
-    ]),
-  );
 }
 
 async function ask(url: URL, token: string): Promise<z.output<typeof Answer>> {

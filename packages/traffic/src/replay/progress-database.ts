@@ -2,7 +2,7 @@
 import { createPool, explainDatabase } from "@headrace/db";
 import { type AppError, invalid, unavailable } from "@headrace/kernel";
 import { readProgress } from "@headrace/reports";
-import { type ReadProgress, topicProgress } from "./progress-api.ts";
+import { type ReadProgress, topicProgress } from "./topic-progress.ts";
 
 export interface DatabaseProgress {
   /** Throws `replay.database` where there is no usable answer. */
@@ -12,7 +12,7 @@ export interface DatabaseProgress {
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** `databaseUrl`: the owner's, or that of a role which may read the progress. */
+/** `databaseUrl`: the owner's, or that of headrace_reports. Throws `replay.database`. */
 export function databaseProgress(databaseUrl: string): DatabaseProgress {
   const url = URL.parse(databaseUrl);
   if (url === null || !/^postgres(ql)?:$/.test(url.protocol))
@@ -41,12 +41,17 @@ export function databaseProgress(databaseUrl: string): DatabaseProgress {
 
 /** What may pass is `unavailable`. */
 function explained(error: unknown, databaseUrl: string): AppError {
-  const { host, pathname } = new URL(databaseUrl);
+  const { host, pathname, username } = new URL(databaseUrl);
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code === "42P01")
     return invalid(
       "replay.database",
       `the database ${pathname.slice(1)} at ${host} holds no Headrace: DATABASE_URL must name the one that it works on`,
+    );
+  if (code === "42501")
+    return invalid(
+      "replay.database",
+      `${username} may not read the progress in the database ${pathname.slice(1)} at ${host}: DATABASE_URL must name its owner or headrace_reports`,
     );
   const said = explainDatabase(error, databaseUrl);
   const message = said instanceof Error ? said.message : String(said);

@@ -4,12 +4,13 @@ import { createAdmin, createProducer, type PartitionOffsets } from "@headrace/ka
 import { AppError, type Clock, invalid } from "@headrace/kernel";
 import { awaitStored } from "./await-stored.ts";
 import { type InputFile, openInput } from "./input-file.ts";
-import { progressReader, type ReadProgress, type TopicProgress } from "./progress-api.ts";
+import { progressReader } from "./progress-api.ts";
 import { type DatabaseProgress, databaseProgress } from "./progress-database.ts";
 import { ProgressDisplay, ratePerSecond } from "./progress-display.ts";
 import { HELP, type ReplayArguments, readArguments } from "./replay-arguments.ts";
 import { type ReplayTotals, replayFile } from "./replay-file.ts";
 import { type Environment, findSystem, type RunningSystem } from "./running-system.ts";
+import type { ReadProgress, TopicProgress } from "./topic-progress.ts";
 
 /** The world around the command. */
 export interface Surroundings {
