@@ -2,13 +2,14 @@
  * What starts each function: data only. The local runtime is made from it, and so is the cloud: it
  * holds what a Lambda event source mapping, a schedule and an HTTP API route need to be told.
  */
+import type { RoleName } from "@headrace/capacity";
 import type { RouteScope } from "@headrace/handler";
 
 /**
  * `worker`: few, long transactions. `orders`: many short ones. `reports`: read only. `owner`: changes
  * the schema.
  */
-export type PoolName = "worker" | "orders" | "reports" | "owner";
+export type PoolName = RoleName | "owner";
 
 export interface KafkaTrigger {
   readonly kind: "kafka";

@@ -8,6 +8,7 @@ import {
   checkCapacity,
   type FunctionConnections,
   INVOCATION_CONNECTIONS,
+  type RoleName,
   roleLimits,
 } from "@headrace/capacity";
 import {
@@ -16,13 +17,8 @@ import {
   functionsOf,
   SCHEDULE_STEP_SECONDS,
 } from "../functions/manifest.ts";
-import { auroraMachine, type Machine, RDS_MACHINES } from "./machines.ts";
+import { serverOf } from "./server.ts";
 import type { Fault, Stage } from "./settings.ts";
-
-type Role = keyof ReturnType<typeof roleLimits>;
-
-/** Sessions that one invocation opens at most. */
-export const SESSIONS = { ...INVOCATION_CONNECTIONS, deploy: 2 } as const;
 
 export const PULSE = "cron/pulse";
 /** One that works and one that waits to take over. */
@@ -92,12 +88,13 @@ function httpInvocations({ pools }: FunctionEntry, stage: Stage): number | undef
 }
 
 const httpSessions = (stage: Stage): number =>
-  connectsDirectly(stage) ? SESSIONS.http : LENT_SESSIONS;
+  connectsDirectly(stage) ? INVOCATION_CONNECTIONS.http : LENT_SESSIONS;
 
-const httpUsersOf = (role: Role): number =>
+const httpUsersOf = (role: RoleName): number =>
   functionsOf("http").filter(({ pools }) => pools.includes(role)).length;
 
-const rolesOf = (pools: FunctionEntry["pools"]): Role[] => pools.filter((pool) => pool !== "owner");
+const rolesOf = (pools: FunctionEntry["pools"]): RoleName[] =>
+  pools.filter((pool) => pool !== "owner");
 
 /** Everything that connects to the server itself, at its most. */
 const openers = (stage: Stage): FunctionConnections[] =>
@@ -109,54 +106,44 @@ function openersOf(entry: FunctionEntry, stage: Stage): FunctionConnections[] {
     Object.fromEntries(rolesOf(pools).map((role) => [role, count]));
   const most = invocationsAtOnce(entry, stage);
   if (trigger.kind === "kafka")
-    return [{ name, instances: kafkaInvocations(stage), connections: sessions(SESSIONS.kafka) }];
+    return [
+      {
+        name,
+        instances: kafkaInvocations(stage),
+        connections: sessions(INVOCATION_CONNECTIONS.kafka),
+      },
+    ];
   if (name === PULSE)
     return [
       { name, instances: 1, connections: sessions(PULSE_SESSIONS) },
       { name: `${name} (waiting)`, instances: 1, connections: sessions(1) },
     ];
   if (scheduledCrons.some(({ file }) => file === name))
-    return [{ name, instances: 1, connections: sessions(SESSIONS.cron) }];
+    return [{ name, instances: 1, connections: sessions(INVOCATION_CONNECTIONS.cron) }];
   if (trigger.kind === "http" && most !== undefined && connectsDirectly(stage))
-    return [{ name, instances: most, connections: sessions(SESSIONS.http) }];
+    return [{ name, instances: most, connections: sessions(INVOCATION_CONNECTIONS.http) }];
   return [];
 }
 
 /** What a proxy or pooler opens for HTTP functions at most; nothing is known where none is bounded. */
 function pooledSessions(stage: Stage): NonNullable<Capacity["pooled"]> {
   if (connectsDirectly(stage)) return {};
-  const pooled: Partial<Record<Role, number>> = {};
+  const pooled: Partial<Record<RoleName, number>> = {};
   for (const entry of functionsOf("http"))
     for (const role of rolesOf(entry.pools))
       pooled[role] = (pooled[role] ?? 0) + (invocationsAtOnce(entry, stage) ?? 0) * LENT_SESSIONS;
   return pooled;
 }
 
-const GIGABYTE = 1024 ** 3;
-
 function capacityOf(stage: Stage): Capacity {
-  const { memoryGigabytes, cores } = machineOf(stage);
-  const { database, size } = stage;
+  const { database } = stage;
   return {
-    size,
+    ...serverOf(stage),
     engine: database.kind === "rds" ? "postgres" : database.kind,
-    memoryBytes: memoryGigabytes * GIGABYTE,
-    cores,
     functions: openers(stage),
     pooled: pooledSessions(stage),
     ...(database.kind === "neon" ? { maxConnections: database.maxConnections } : {}),
   };
-}
-
-export function machineOf({ database }: Stage): Machine {
-  switch (database.kind) {
-    case "rds":
-      return RDS_MACHINES[database.instance];
-    case "aurora":
-      return auroraMachine(database.maxCapacity);
-    case "neon":
-      return { memoryGigabytes: database.memoryGigabytes, cores: database.memoryGigabytes / 4 };
-  }
 }
 
 export const connectionFaults = (stage: Stage): readonly Fault[] =>

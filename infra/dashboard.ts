@@ -55,7 +55,7 @@ export function createDashboard(
 
 const pointers = ({ alarms }: Parts["stage"]): string =>
   [
-    `[Costs of this month](https://console.aws.amazon.com/costmanagement/home#/cost-explorer), by the tag \`sst:stage\`; budget $${alarms.budgetDollars}`,
+    `[Costs of this month](https://console.aws.amazon.com/costmanagement/home#/cost-explorer) of the whole account; budget $${alarms.budgetDollars}`,
     "What each size costs: README, chapter Deploy",
   ].join("\n\n");
 

@@ -3,10 +3,10 @@
  * 0. No proxy: one that is open keeps the database from sleeping.
  */
 import { parameterGroup } from "@headrace/capacity";
-import { machineOf } from "./connections.ts";
 import type { DatabaseHosts } from "./database.ts";
 import { POSTGRES_PORT } from "./database-url.ts";
 import { createGroup, type Network, port } from "./network.ts";
+import { serverOf } from "./server.ts";
 import type { AuroraSettings, Stage } from "./settings.ts";
 
 const NAME = "headrace";
@@ -64,10 +64,8 @@ export function createAurora(
 }
 
 function parametersOf(stage: Stage): aws.types.input.rds.ClusterParameterGroupParameter[] {
-  const { memoryGigabytes, cores } = machineOf(stage);
-  const machine = { size: stage.size, memoryBytes: memoryGigabytes * 1024 ** 3, cores };
   return [
     { name: "rds.force_ssl", value: "1", applyMethod: "immediate" },
-    ...parameterGroup("aurora", machine),
+    ...parameterGroup("aurora", serverOf(stage)),
   ];
 }

@@ -2,11 +2,11 @@
  * PostgreSQL on RDS: one server in private subnets, encrypted, reached by TLS alone, with the same
  * settings as the local one; a proxy for the many short connections of HTTP functions.
  */
-import { parameterGroup } from "@headrace/capacity";
-import { machineOf } from "./connections.ts";
-import { type DatabaseHosts, ROLES, type RolePasswords, roleName } from "./database.ts";
+import { databaseRole, parameterGroup, ROLE_NAMES } from "@headrace/capacity";
+import type { DatabaseHosts, RolePasswords } from "./database.ts";
 import { POSTGRES_PORT } from "./database-url.ts";
 import { createGroup, type Network, port, WITHIN_NETWORK } from "./network.ts";
+import { serverOf } from "./server.ts";
 import type { RdsSettings, Stage } from "./settings.ts";
 
 const NAME = "headrace";
@@ -43,7 +43,10 @@ export function createRds(
       username: NAME,
       multiAz: settings.multiZone,
       proxy: settings.proxy && {
-        credentials: ROLES.map((role) => ({ username: roleName(role), password: passwords[role] })),
+        credentials: ROLE_NAMES.map((name) => ({
+          username: databaseRole(name),
+          password: passwords[name],
+        })),
       },
       transform: {
         parameterGroup: { parameters: parametersOf(stage) },
@@ -94,12 +97,10 @@ const createProxyGroup = ({ vpc, functionGroup }: Network): aws.ec2.SecurityGrou
   });
 
 function parametersOf(stage: Stage): aws.types.input.rds.ParameterGroupParameter[] {
-  const { memoryGigabytes, cores } = machineOf(stage);
-  const machine = { size: stage.size, memoryBytes: memoryGigabytes * 1024 ** 3, cores };
   return [
     { name: "rds.force_ssl", value: "1", applyMethod: "immediate" },
     { name: "rds.logical_replication", value: "1", applyMethod: "pending-reboot" },
-    ...parameterGroup("rds", machine),
+    ...parameterGroup("rds", serverOf(stage)),
   ];
 }
 

@@ -5,6 +5,7 @@
  * The roles themselves are made by the deploy (`functions/deploy/prepare-stage`), with the passwords
  * made here.
  */
+import { databaseRole, ROLE_NAMES, type RoleName } from "@headrace/capacity";
 import { createAurora } from "./database-aurora.ts";
 import { createLocalDatabase } from "./database-local.ts";
 import { readNeon } from "./database-neon.ts";
@@ -12,9 +13,6 @@ import { createRds } from "./database-rds.ts";
 import { type DatabaseServer, databaseUrl, type Login, type Through } from "./database-url.ts";
 import type { Network } from "./network.ts";
 import type { Stage } from "./settings.ts";
-
-export const ROLES = ["worker", "orders", "reports"] as const;
-export type Role = (typeof ROLES)[number];
 
 export interface Place {
   readonly server: $util.Input<DatabaseServer>;
@@ -41,11 +39,11 @@ type Link = sst.Linkable<{ url: $util.Output<string>; through: Through }>;
 
 export interface Database extends Omit<DatabaseHosts, "owner" | "direct" | "pooled"> {
   readonly owner: Link;
-  readonly direct: Readonly<Record<Role, Link>>;
-  readonly pooled: Readonly<Record<Role, Link>>;
+  readonly direct: Readonly<Record<RoleName, Link>>;
+  readonly pooled: Readonly<Record<RoleName, Link>>;
 }
 
-export type RolePasswords = Readonly<Record<Role, $util.Output<string>>>;
+export type RolePasswords = Readonly<Record<RoleName, $util.Output<string>>>;
 
 export function createDatabase(stage: Stage, network: Network | undefined): Database {
   const passwords = eachRole(
@@ -54,8 +52,8 @@ export function createDatabase(stage: Stage, network: Network | undefined): Data
         .result,
   );
   const { owner, direct, pooled, ...rest } = createHosts(stage, network, passwords);
-  const login = (role: Role): $util.Output<Login> =>
-    passwords[role].apply((password) => ({ username: roleName(role), password }));
+  const login = (role: RoleName): $util.Output<Login> =>
+    passwords[role].apply((password) => ({ username: databaseRole(role), password }));
   return {
     ...rest,
     owner: linkOf("DatabaseOwner", direct, owner),
@@ -63,9 +61,6 @@ export function createDatabase(stage: Stage, network: Network | undefined): Data
     pooled: eachRole((role) => linkOf(`Database${titled(role)}Pooled`, pooled, login(role))),
   };
 }
-
-/** As packages/db names it. */
-export const roleName = (role: Role): string => `headrace_${role}`;
 
 function createHosts(
   stage: Stage,
@@ -88,10 +83,7 @@ function linkOf(name: string, { server, through }: Place, login: $util.Input<Log
   return new sst.Linkable(name, { properties: { url: $util.secret(url), through } });
 }
 
-const eachRole = <Value>(make: (role: Role) => Value): Record<Role, Value> => ({
-  worker: make("worker"),
-  orders: make("orders"),
-  reports: make("reports"),
-});
+const eachRole = <Value>(make: (role: RoleName) => Value): Record<RoleName, Value> =>
+  Object.fromEntries(ROLE_NAMES.map((role) => [role, make(role)])) as Record<RoleName, Value>;
 
 const titled = (word: string): string => `${word.charAt(0).toUpperCase()}${word.slice(1)}`;

@@ -14,6 +14,7 @@ export const PANELS = [
   "Database load (%)",
   "Database connections",
   "Database memory and storage (bytes)",
+  "Kafka's disks (%)",
 ] as const;
 export type Panel = (typeof PANELS)[number];
 

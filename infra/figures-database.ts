@@ -1,8 +1,8 @@
 /** Figures that AWS keeps of its databases; Neon's are in Neon's own console. */
 import { maxConnections } from "@headrace/capacity";
-import { machineOf } from "./connections.ts";
 import { FIVE_MINUTES, type Figure, type Limit, MISSING } from "./figure.ts";
 import type { Parts } from "./parts.ts";
+import { serverOf } from "./server.ts";
 
 const GIBIBYTE = 1024 ** 3;
 const BUSY_PERCENT = 80;
@@ -40,7 +40,7 @@ export function databaseFigures({ stage, database }: Parts): readonly Figure[] {
 
 function serverFigures(stage: Parts["stage"], dimensions: Dimensions): Figure[] {
   const allowed = maxConnections(stage.size);
-  const memoryBytes = machineOf(stage).memoryGigabytes * GIBIBYTE;
+  const { memoryBytes } = serverOf(stage);
   return [
     figure("CPUUtilization", "Database load (%)", "Average", dimensions, {
       ...above(BUSY_PERCENT),

@@ -34,13 +34,15 @@ const lasting = (threshold: number, why: string): Limit => ({
   why,
 });
 
+type Own = (
+  metric: string,
+  panel: Figure["panel"],
+  statistic: Figure["statistic"],
+  limit?: Limit,
+) => Figure;
+
 export function ownFigures({ stage }: Parts): readonly Figure[] {
-  const own = (
-    metric: string,
-    panel: Figure["panel"],
-    statistic: Figure["statistic"],
-    limit?: Limit,
-  ): Figure => ({
+  const own: Own = (metric, panel, statistic, limit) => ({
     name: metric,
     panel,
     metric: { namespace: NAMESPACE, name: metric, dimensions: { stage: stage.name } },
@@ -91,7 +93,7 @@ export function ownFigures({ stage }: Parts): readonly Figure[] {
       "Set aside and lost",
       "Sum",
       atOnce(
-        "Records came that can never be read. GET /v1/dead-letters shows them with their reasons; after a fix, POST /v1/dead-letters/replay sends them again.",
+        "Records were set aside: they cannot be read, or failed twenty times (batch.gave_up). GET /v1/dead-letters shows them with their reasons; after a fix, POST /v1/dead-letters/replay sends them again.",
       ),
     ),
     own(
@@ -122,13 +124,6 @@ export function ownFigures({ stage }: Parts): readonly Figure[] {
   ];
   return [...figures, ...gaveUpFigures(stage, own), ...silenceFigures(stage)];
 }
-
-type Own = (
-  metric: string,
-  panel: Figure["panel"],
-  statistic: Figure["statistic"],
-  limit?: Limit,
-) => Figure;
 
 /** Where no mapping gives records up, the functions do. */
 function gaveUpFigures({ pollers }: Parts["stage"], own: Own): Figure[] {

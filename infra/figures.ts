@@ -5,6 +5,7 @@
 import type { Figure } from "./figure.ts";
 import { apiFigures, functionFigures, missedRunFigures } from "./figures-aws.ts";
 import { databaseFigures } from "./figures-database.ts";
+import { kafkaFigures } from "./figures-kafka.ts";
 import { mappingFigures, ownFigures } from "./figures-own.ts";
 import type { Parts } from "./parts.ts";
 
@@ -15,4 +16,5 @@ export const figuresOf = (parts: Parts): readonly Figure[] => [
   ...functionFigures(parts),
   ...apiFigures(parts),
   ...databaseFigures(parts),
+  ...kafkaFigures(parts),
 ];

@@ -4,10 +4,10 @@
  * another version. They come from npm alone: no AWS account is asked.
  */
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { delimiter, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -27,18 +27,25 @@ export async function installPlatform(say: (line: string) => void = console.erro
 const STAMP = "headrace-platform";
 const LOCK = "headrace-install.lock";
 
+export interface Waiting {
+  readonly say: (line: string) => void;
+  /** Between two looks at the lock. */
+  readonly pause: () => Promise<unknown>;
+}
+
 /** Runs `install` unless `folder` has this version. Of several processes one does, the others wait. */
 export async function installOnce(
   folder: string,
   version: string,
   install: () => Promise<void>,
+  waiting: Waiting = { say: console.error, pause: () => sleep(LOOK_MS) },
 ): Promise<void> {
   const stamp = join(folder, STAMP);
   const isInstalled = async () => (await readFile(stamp, "utf8").catch(() => "")) === version;
   if (await isInstalled()) return;
   await mkdir(folder, { recursive: true });
   const lock = join(folder, LOCK);
-  while (!(await takeLock(lock))) await sleep(LOOK_MS);
+  await takeLock(lock, waiting);
   try {
     if (await isInstalled()) return;
     await install();
@@ -48,20 +55,57 @@ export async function installOnce(
   }
 }
 
-/** False while another process that lives holds it. */
-async function takeLock(path: string): Promise<boolean> {
+/**
+ * The lock is a second name of a file that is whole: it always names its holder, whenever that dies.
+ * A process that has the number of one that died is taken for it.
+ */
+async function takeLock(path: string, { say, pause }: Waiting): Promise<void> {
+  const own = `${path}.${randomUUID()}`;
+  await writeFile(own, String(process.pid), { flag: "wx" });
   try {
-    await writeFile(path, String(process.pid), { flag: "wx" });
+    for (let hasSaid = false; !(await isLinked(own, path)); await pause()) {
+      const holder = await holderOf(path);
+      if (holder === undefined) continue;
+      if (!isAlive(holder)) {
+        await rm(path, { force: true });
+        continue;
+      }
+      if (!hasSaid)
+        say(
+          `waiting for process ${holder}, which installs SST's components; if there is no such install, delete ${relative(process.cwd(), path)}`,
+        );
+      hasSaid = true;
+    }
+  } finally {
+    await rm(own, { force: true });
+  }
+}
+
+/** False where `path` is there already. */
+async function isLinked(own: string, path: string): Promise<boolean> {
+  try {
+    await link(own, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
   }
-  const holder = Number(await readFile(path, "utf8").catch(() => ""));
-  if (holder > 0 && !isAlive(holder)) await rm(path, { force: true });
-  return false;
+}
+
+/** Undefined where the lock has just been given back; 0 where it is none of ours. */
+async function holderOf(path: string): Promise<number | undefined> {
+  try {
+    const pid = Number(await readFile(path, "utf8"));
+    return Number.isSafeInteger(pid) && pid > 0 ? pid : 0;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 function isAlive(pid: number): boolean {
+  // Signalling 0 would ask for the process's own group.
+  if (pid === 0) return false;
   try {
     process.kill(pid, 0);
     return true;
@@ -70,13 +114,12 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** What the platform is made from: SST's command and the providers that the configuration names. */
+/** What the platform is made from: SST's command, and the configuration, which names the providers. */
 async function wantedVersion(): Promise<string> {
   const command = await readFile(join(ROOT, "node_modules/sst/package.json"), "utf8");
   const config = await readFile(join(ROOT, "sst.config.ts"), "utf8");
-  const providers = /providers:.*/.exec(config)?.[0] ?? "";
   const { version } = JSON.parse(command) as { version: string };
-  return `${version} ${createHash("sha256").update(providers).digest("hex")}`;
+  return `${version} ${createHash("sha256").update(config).digest("hex")}`;
 }
 
 async function runInstall(): Promise<void> {

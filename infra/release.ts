@@ -58,9 +58,9 @@ export function prepareRelease(ground: Omit<Ground, "prepared">): Release {
   return { functions, invocations };
 }
 
-/** Where nothing but the parameter decides: Aurora's depends on its capacity, Neon's on its compute. */
+/** Neon's allowance is its compute's; the others have it from our parameter, once restarted. */
 const connectionsOf = ({ database, size }: Stage): Record<string, string> =>
-  database.kind === "rds" && !$dev ? { MAX_CONNECTIONS: String(maxConnections(size)) } : {};
+  database.kind !== "neon" && !$dev ? { MAX_CONNECTIONS: String(maxConnections(size)) } : {};
 
 /** Another one for another database, with other passwords, or another Kafka: they have nothing yet. */
 const placeOf = ({ database, kafka }: Omit<Ground, "prepared">): $util.Output<string> =>

@@ -13,7 +13,14 @@ import {
   recordEnds,
   WaitingTime,
 } from "@headrace/db";
-import { type Cron, config, cronHandler, kafkaConfig, recordMetrics } from "@headrace/handler";
+import {
+  type Cron,
+  config,
+  cronHandler,
+  kafkaConfig,
+  metricsAreRead,
+  recordMetrics,
+} from "@headrace/handler";
 import { type Admin, createAdmin, type PartitionOffsets } from "@headrace/kafka";
 import { AppError } from "@headrace/kernel";
 import { readProgress } from "@headrace/reports";
@@ -25,7 +32,7 @@ export const cron: Cron = {
     const ended = await endOverdueTransactions(pool);
     if (ended > 0) log.error("sessions whose process had stopped were ended", { sessions: ended });
     // By the ends of the run before; a Kafka that does not answer must not hide it.
-    await recordProgress(pool, ended);
+    if (metricsAreRead()) await recordProgress(pool, ended);
     const topics = [...new Set([config().eventsTopic, ...(await listKnownTopics(pool))])];
     const admin = createAdmin(kafkaConfig("watch-progress"));
     try {

@@ -10,8 +10,6 @@ import {
   makePartitionsAhead,
   migrate,
   type Pool,
-  ROLES,
-  type Role,
   unsetLimits,
 } from "@headrace/db";
 import {
@@ -19,13 +17,11 @@ import {
   config,
   databaseAddress,
   deployHandler,
-  expectedConnections,
   kafkaConfig,
   pool,
   type ReleaseTopic,
   releaseTopics,
-  rolePasswordOf,
-  topicApi,
+  rolePasswords,
 } from "@headrace/handler";
 import { createAdmin, createMskTopics } from "@headrace/kafka";
 import { AppError, bug, conflict, type Logger } from "@headrace/kernel";
@@ -43,8 +39,8 @@ export const handler = deployHandler<Prepared>(async ({ log }) => {
   // Read whole first: a deploy that lacks a setting changes nothing.
   const topics = releaseTopics();
   const owner = databaseAddress("owner");
-  const connections = expectedConnections();
-  const roles = { size: config().size, passwords: passwords() };
+  const { size, serverConnections } = config();
+  const roles = { size, passwords: rolePasswords() };
   await makeTopics(topics);
   const setting = "the link DatabaseOwner";
   const { applied } = await migrate(owner.url, {}, { roles, setting, waitMs: WAKING_MS });
@@ -52,7 +48,7 @@ export const handler = deployHandler<Prepared>(async ({ log }) => {
     await makePartitionsAhead(pool("owner"));
     for (const name of await unsetLimits(pool("owner")))
       log.warn(`the server does not limit ${name}: set it in its own settings`, { setting: name });
-    if (connections !== undefined) await warnOfRestart(pool("owner"), connections, log);
+    if (serverConnections !== undefined) await warnOfRestart(pool("owner"), serverConnections, log);
   } finally {
     await closePools();
   }
@@ -69,19 +65,9 @@ async function warnOfRestart(owner: Pool, expected: number, log: Logger): Promis
   );
 }
 
-function passwords(): Record<Role, string> {
-  const purposes = {
-    headrace_worker: "worker",
-    headrace_orders: "orders",
-    headrace_reports: "reports",
-  } as const;
-  const entries = ROLES.map((role) => [role, rolePasswordOf(purposes[role], role)]);
-  return Object.fromEntries(entries) as Record<Role, string>;
-}
-
 async function makeTopics(topics: readonly ReleaseTopic[]): Promise<void> {
   const kafka = kafkaConfig("prepare-stage");
-  if (topicApi() === "msk") {
+  if (config().kafkaTopicApi === "msk") {
     if (kafka.clusterArn === undefined)
       throw bug(
         "config.invalid",

@@ -7,7 +7,7 @@ import { functions } from "../../functions/manifest.ts";
 import { componentName } from "../../infra/component-name.ts";
 import type { Settings, Size } from "../../infra/settings.ts";
 import { ROOT } from "./bundle-config.ts";
-import { evaluate } from "./evaluate.ts";
+import { EVALUATION_MS, evaluate } from "./evaluate.ts";
 import { settingsFor } from "./settings.ts";
 import type { MadeResource, Stage } from "./stage.ts";
 
@@ -46,6 +46,7 @@ const ofServers = ["DatabaseCPUUtilization", "DatabaseConnections", "DatabaseFre
 const ofSlots = ["DatabaseOldestLogicalReplicationSlotLag", "DatabaseOldestReplicationSlotLag"];
 const rds = [...ofServers, ...ofSlots, "DatabaseFreeStorageSpace"];
 const aurora = [...ofServers, "DatabaseACUUtilization"];
+const brokers = ["KafkaBroker1DiskUsed", "KafkaBroker2DiskUsed", "KafkaBroker3DiskUsed"];
 
 const CASES: readonly Case[] = [
   { name: "starter", size: "starter", alarms: ["GaveUpRecords"] },
@@ -63,12 +64,24 @@ const CASES: readonly Case[] = [
     changes: { database: { kind: "aurora" } },
     alarms: [...ofMappings, ...aurora, ...ofSlots, "PulseSilent"],
   },
+  {
+    name: "large on brokers with disks of their own",
+    size: "large",
+    changes: { kafka: { kind: "msk-provisioned", instance: "kafka.m7g.large" } },
+    alarms: [...ofMappings, ...rds, ...brokers, "PulseSilent"],
+  },
 ];
 
+interface Watched {
+  readonly dimension: string;
+  readonly resource: string;
+  readonly metrics: readonly string[];
+  /** What tells its parts apart, and how many there are of them: 1, 2, … */
+  readonly parts?: { readonly dimension: string; count(made: MadeResource): number };
+}
+
 /** Of AWS's own metrics, those that are watched, and what tells a stage's from another's. */
-const OF_AWS: Readonly<
-  Record<string, { dimension: string; resource: string; metrics: readonly string[] }[]>
-> = {
+const OF_AWS: Readonly<Record<string, readonly Watched[]>> = {
   "AWS/Lambda": [
     {
       dimension: "FunctionName",
@@ -127,6 +140,14 @@ const OF_AWS: Readonly<
       metrics: ["DatabaseConnectionsCurrentlyBorrowed"],
     },
   ],
+  "AWS/Kafka": [
+    {
+      dimension: "Cluster Name",
+      resource: "aws:msk/cluster:Cluster",
+      metrics: ["KafkaDataLogsDiskUsed"],
+      parts: { dimension: "Broker ID", count: ({ inputs }) => inputs.numberOfBrokerNodes },
+    },
+  ],
 };
 
 interface Metric {
@@ -143,7 +164,7 @@ describe.each(CASES)("$name", ({ size, changes, alarms: expected }) => {
   beforeAll(async () => {
     stage = await evaluate({ settings: settingsFor(size, changes) });
     alarms = stage.ofType(ALARM);
-  }, 180_000);
+  }, EVALUATION_MS);
 
   test("has an alarm for each thing that somebody has to be told of, and no other", () => {
     const names = alarms.map(({ name }) => name.replace(/^Alarm/, "")).toSorted();
@@ -223,13 +244,36 @@ describe.each(CASES)("$name", ({ size, changes, alarms: expected }) => {
   });
 });
 
-test("nothing is watched or made of a stage that runs on this machine", async () => {
-  const stage = await evaluate({ settings: settingsFor("standard"), dev: true });
-  const watching = stage.resources.filter(({ type }) =>
-    /^aws:(cloudwatch\/(metricAlarm|dashboard)|sns|budgets|kms)/.test(type),
+test("a broker's disk is told of when it is four fifths full", {
+  timeout: EVALUATION_MS,
+}, async () => {
+  const kafka = { kind: "msk-provisioned", instance: "kafka.m7g.large", brokers: 6 } as const;
+  const stage = await evaluate({ settings: settingsFor("large", { kafka }) });
+  const alarms = stage
+    .ofType(ALARM)
+    .filter(({ inputs }) => inputs.metricName === "KafkaDataLogsDiskUsed");
+  expect(alarms.map(({ inputs }) => inputs)).toMatchObject(
+    ["1", "2", "3", "4", "5", "6"].map((id) => ({
+      namespace: "AWS/Kafka",
+      dimensions: { "Cluster Name": "headrace-test", "Broker ID": id },
+      statistic: "Maximum",
+      comparisonOperator: "GreaterThanOrEqualToThreshold",
+      threshold: 80,
+    })),
   );
-  expect(watching).toEqual([]);
-}, 180_000);
+});
+
+test(
+  "nothing is watched or made of a stage that runs on this machine",
+  async () => {
+    const stage = await evaluate({ settings: settingsFor("standard"), dev: true });
+    const watching = stage.resources.filter(({ type }) =>
+      /^aws:(cloudwatch\/(metricAlarm|dashboard)|sns|budgets|kms)/.test(type),
+    );
+    expect(watching).toEqual([]);
+  },
+  EVALUATION_MS,
+);
 
 test.each(Object.keys(METRIC_UNITS))("somebody writes %s", async (name) => {
   const writers: string[] = [];
@@ -249,18 +293,30 @@ function isWritten({ namespace, name, dimensions }: Metric, stage: Stage): boole
   if (namespace === METRIC_NAMESPACE)
     return name in METRIC_UNITS && JSON.stringify(dimensions) === JSON.stringify({ stage: "test" });
   return (OF_AWS[namespace] ?? []).some(
-    ({ dimension, resource, metrics }) =>
+    ({ dimension, resource, metrics, parts }) =>
       metrics.includes(name) &&
-      Object.keys(dimensions).join() === dimension &&
-      stage.ofType(resource).some((made) => identifies(dimensions[dimension] ?? "", made)),
+      isSame(Object.keys(dimensions), parts ? [dimension, parts.dimension] : [dimension]) &&
+      stage
+        .ofType(resource)
+        .filter((made) => identifies(dimensions[dimension] ?? "", made))
+        .some((made) => parts === undefined || isPart(dimensions[parts.dimension], parts, made)),
   );
 }
+
+const isSame = (some: readonly string[], others: readonly string[]): boolean =>
+  some.toSorted().join() === others.toSorted().join();
+
+const isPart = (value: string | undefined, { count }: Parts, made: MadeResource): boolean =>
+  Array.from({ length: count(made) }, (_, index) => String(index + 1)).includes(value ?? "");
+
+type Parts = NonNullable<Watched["parts"]>;
 
 /** AWS's dimensions name a resource by its name or its id, as the answers of test/infra/mock-aws.ts. */
 const identifies = (value: string, { name, inputs }: MadeResource): boolean =>
   [
     inputs.name,
     inputs.clusterIdentifier,
+    inputs.clusterName,
     name,
     `${name}-id`,
     `uuid-of-${name}`,

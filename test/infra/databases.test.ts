@@ -86,6 +86,22 @@ test.each(cases)(
   EVALUATION_MS,
 );
 
+test.each(cases)(
+  "%s: a deploy expects as many connections as the server's parameters ask for",
+  async (_, settings, { certificates }) => {
+    const stage = await evaluate({ settings });
+    const asked = stage.resources
+      .filter(({ type }) => /^aws:rds\/(?:clusterParameterGroup|parameterGroup):/.test(type))
+      .flatMap(({ inputs }) => inputs.parameters as { name: string; value: string }[])
+      .filter(({ name }) => name === "max_connections")
+      .map(({ value }) => value);
+    // Whose server is not ours has no such parameters.
+    expect(asked).toHaveLength(certificates ? 1 : 0);
+    expect(stage.environmentOf("DeployPrepareStage").MAX_CONNECTIONS).toBe(asked[0]);
+  },
+  EVALUATION_MS,
+);
+
 test(
   "without a proxy, HTTP functions are bounded by their role's connections",
   async () => {

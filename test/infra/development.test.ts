@@ -61,6 +61,8 @@ describe.each(["starter", "standard", "large"] as const)("sst dev, size %s", (si
       command: "node packages/local/src/main-dev.ts",
       autostart: true,
       links: ["DatabaseOwner", "DatabaseWorker", "DatabaseOrders", "DatabaseReports", "Kafka"],
+      // Stages of one machine keep their data apart by it.
+      environment: { HEADRACE_STAGE: "test" },
     });
   });
 });

@@ -143,7 +143,7 @@ describe.each(["starter", "standard", "large"] as const)("size %s", (size) => {
       expect("KAFKA_FAILURES" in own).toBe(component.startsWith("Kafka"));
       expect("TOPICS" in own).toBe(component.startsWith("Deploy"));
       expect(own.MAX_CONNECTIONS).toBe(
-        component.startsWith("Deploy") && size !== "starter"
+        component.startsWith("Deploy") && settings.database.kind !== "neon"
           ? String(maxConnections(size))
           : undefined,
       );

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type FunctionEntry, functions, functionsOf } from "../../functions/manifest.ts";
 import { componentName } from "../../infra/component-name.ts";
 import { MANAGED_POLICIES, WILDCARDS } from "../../infra/wildcards.ts";
-import { evaluate } from "./evaluate.ts";
+import { EVALUATION_MS, evaluate } from "./evaluate.ts";
 import { managedIn, permissionsIn, statementsIn, trustedBy } from "./permissions.ts";
 import { type Reach, reachOf } from "./reach.ts";
 import { settingsFor } from "./settings.ts";
@@ -107,7 +107,7 @@ describe.each(SIZES)("size %s", (size) => {
   beforeAll(async () => {
     stage = await evaluate({ settings: settingsFor(size) });
     roles = new Map(stage.ofType(ROLE).map((role) => [role.name.replace(/Role$/, ""), role]));
-  }, 180_000);
+  }, EVALUATION_MS);
 
   const deployed = functions.filter(({ file, trigger }) => {
     const isFast = trigger.kind === "cron" && trigger.every < 60 && file !== "cron/pulse";

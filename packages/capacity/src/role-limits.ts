@@ -11,6 +11,12 @@ import type { Size } from "./size.ts";
 export const ROLE_NAMES = ["worker", "orders", "reports"] as const;
 export type RoleName = (typeof ROLE_NAMES)[number];
 
+export type DatabaseRole<Name extends RoleName = RoleName> = `headrace_${Name}`;
+
+/** As the database knows the role. */
+export const databaseRole = <Name extends RoleName>(name: Name): DatabaseRole<Name> =>
+  `headrace_${name}`;
+
 export interface RoleLimits {
   /** Sessions at once; the database refuses the next one. */
   readonly connections: number;
@@ -42,10 +48,8 @@ const ORDER_MS = 5_000;
 const REPORT_MS = 60_000;
 const REPORT_BY_HTTP_MS = 25_000;
 
-interface Share {
-  readonly worker: readonly [connections: number, workMemMegabytes: number];
-  readonly orders: readonly [connections: number, workMemMegabytes: number];
-  readonly reports: readonly [connections: number, workMemMegabytes: number];
+interface Share
+  extends Readonly<Record<RoleName, readonly [connections: number, workMemMegabytes: number]>> {
   readonly reportMs: number;
 }
 

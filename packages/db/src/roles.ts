@@ -5,19 +5,20 @@
  * a role that may create roles, as a managed service gives, manages those that it has made itself.
  */
 import { createHmac } from "node:crypto";
-import { type RoleLimits, type RoleName, roleLimits, type Size } from "@headrace/capacity";
+import {
+  type DatabaseRole,
+  databaseRole,
+  ROLE_NAMES,
+  type RoleLimits,
+  roleLimits,
+  type Size,
+} from "@headrace/capacity";
 import { invalid } from "@headrace/kernel";
 import pg from "pg";
 import type { Sql } from "./sql.ts";
 
-export const ROLES = ["headrace_worker", "headrace_orders", "headrace_reports"] as const;
-export type Role = (typeof ROLES)[number];
-
-const NAMES: Readonly<Record<Role, RoleName>> = {
-  headrace_worker: "worker",
-  headrace_orders: "orders",
-  headrace_reports: "reports",
-};
+export type Role = DatabaseRole;
+export const ROLES: readonly Role[] = ROLE_NAMES.map(databaseRole);
 
 /** How far the roles may go, and what they prove themselves by. */
 export interface RoleProvision {
@@ -62,18 +63,19 @@ export async function provisionRoles(owner: Sql, provision: RoleProvision): Prom
   );
   const known = new Set(rows.map((row) => row.rolname));
   const limits = roleLimits(provision.size);
-  for (const role of ROLES) {
-    const { connections, ...bounds } = limits[NAMES[role]];
+  for (const name of ROLE_NAMES) {
+    const role = databaseRole(name);
+    const { connections, ...bounds } = limits[name];
     // DDL takes no parameters; names and values are constants of this release.
     if (!known.has(role)) await owner.query(`create role ${role}`);
     await owner.query(
       `alter role ${role} login connection limit ${connections} password ${pg.escapeLiteral(provision.passwords[role])}`,
     );
-    for (const [name, value] of Object.entries(roleSettings(role, bounds))) {
+    for (const [setting, value] of Object.entries(roleSettings(role, bounds))) {
       await owner.query(
         value === undefined
-          ? `alter role ${role} reset ${name}`
-          : `alter role ${role} set ${name} = '${value}'`,
+          ? `alter role ${role} reset ${setting}`
+          : `alter role ${role} set ${setting} = '${value}'`,
       );
     }
     await seeSessionsOf(owner, role);
@@ -85,7 +87,7 @@ function roleSettings(
   role: Role,
   limits: Omit<RoleLimits, "connections">,
 ): Readonly<Record<string, string | undefined>> {
-  const isReader = role === "headrace_reports";
+  const isReader = role === databaseRole("reports");
   return {
     work_mem: `${limits.workMemMegabytes}MB`,
     statement_timeout: millis(limits.statementTimeoutMs),

@@ -1,11 +1,12 @@
 /**
- * What a deploy brings about, as infra states it to the function that does: the topics, whose
- * passwords the roles get, and how many connections the server is to allow. Read with the rest of the configuration's rules: what is wrong or missing
- * is refused by its name, and no message holds a value.
+ * What a deploy brings about, as infra states it to the function that does: the topics, and the
+ * passwords that the roles get. Read with the rest of the configuration's rules: what is wrong or
+ * missing is refused by its name, and no message holds a value.
  */
+import { type DatabaseRole, databaseRole, ROLE_NAMES, type RoleName } from "@headrace/capacity";
 import { bug } from "@headrace/kernel";
 import * as z from "zod";
-import { databaseAddress, type Purpose } from "./config.ts";
+import { databaseAddress } from "./config.ts";
 import type { Environment } from "./links.ts";
 
 const Topics = z
@@ -46,28 +47,19 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** What the server's parameters ask for; undefined where they are not the deploy's to set. */
-export function expectedConnections(env: Environment = process.env): number | undefined {
-  const text = env.MAX_CONNECTIONS;
-  if (!text) return undefined;
-  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
-  throw bug("config.invalid", "MAX_CONNECTIONS must be a whole number from 1 to 999999");
+/** The roles' passwords, out of their addresses. Throws where one is missing or names another role. */
+export function rolePasswords(): Readonly<Record<DatabaseRole, string>> {
+  const entries = ROLE_NAMES.map((name) => [databaseRole(name), passwordFor(name)]);
+  return Object.fromEntries(entries) as Record<DatabaseRole, string>;
 }
 
-/** `brokers`: by Kafka's own protocol. `msk`: by AWS, for clusters that have such an API. */
-export function topicApi(env: Environment = process.env): "brokers" | "msk" {
-  const text = env.KAFKA_TOPIC_API || "brokers";
-  if (text === "brokers" || text === "msk") return text;
-  throw bug("config.invalid", "KAFKA_TOPIC_API must be brokers or msk");
-}
-
-/** The password in a role's address. Throws where the address is missing or names another role. */
-export function rolePasswordOf(purpose: Purpose, role: string): string {
-  const { username, password } = new URL(databaseAddress(purpose).url);
+function passwordFor(name: RoleName): string {
+  const role = databaseRole(name);
+  const { username, password } = new URL(databaseAddress(name).url);
   if (username !== role || password === "")
     throw bug(
       "config.invalid",
-      `the database's address for ${purpose} must name the role ${role} and its password: it is made with them`,
+      `the database's address for ${name} must name the role ${role} and its password: it is made with them`,
     );
   return decodeURIComponent(password);
 }

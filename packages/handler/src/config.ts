@@ -6,12 +6,11 @@
  * when somebody asks for it (`config.missing`), because no function needs all of them. Messages name
  * the variable or link and the remedy and never hold the value: it may be a secret.
  */
-import { SIZES, type Size } from "@headrace/capacity";
+import { ROLE_NAMES, SIZES, type Size } from "@headrace/capacity";
 import { bug, type LogLevel } from "@headrace/kernel";
 import * as z from "zod";
 import { type AuthConfig, readAuthConfig } from "./config-auth.ts";
 import {
-  AppLink,
   brokerList,
   type DatabaseAddress,
   DatabaseLink,
@@ -27,12 +26,16 @@ import {
 export type { Environment };
 
 /** What a database connection is for; each has its own role, limits and pool. */
-export const PURPOSES = ["worker", "orders", "reports", "owner"] as const;
+export const PURPOSES = [...ROLE_NAMES, "owner"] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
 export interface Config {
   readonly databases: Readonly<Partial<Record<Purpose, DatabaseAddress>>>;
   readonly kafka: KafkaLink | undefined;
+  /** How topics are made: by Kafka's own protocol, or by AWS, for clusters that have such an API. */
+  readonly kafkaTopicApi: "brokers" | "msk";
+  /** What the server's parameters ask for; undefined where they are not a deploy's to set. */
+  readonly serverConnections: number | undefined;
   /** The name of the function that the fast crons run in, where commits have to start it. */
   readonly pulseFunction: string | undefined;
   /** How a Kafka function says that a partition failed: see `kafkaHandler`. */
@@ -118,10 +121,16 @@ const Variables = z.object({
   DATABASE_OWNER_URL: postgresUrl.optional(),
   KAFKA_BROKERS: brokerList.optional(),
   KAFKA_FAILURES: z.enum(["report", "throw"], "must be report or throw").default("report"),
+  KAFKA_TOPIC_API: z.enum(["brokers", "msk"], "must be brokers or msk").default("brokers"),
+  MAX_CONNECTIONS: z
+    .string()
+    .regex(/^[1-9]\d{0,5}$/, "must be a whole number from 1 to 999999")
+    .transform(Number)
+    .optional(),
   HEADRACE_STAGE: z
     .string()
     .regex(/^[A-Za-z0-9-]{1,64}$/, "must be a stage's name (letters, digits, -)")
-    .optional(),
+    .default("local"),
   HEADRACE_SIZE: z.enum(SIZES, "must be local, starter, standard or large").default("local"),
   EVENTS_TOPIC: z
     .string()
@@ -154,9 +163,11 @@ export function readConfig(env: Environment, link: LinkSource = linksOf(env)): C
     kafka: values.KAFKA_BROKERS
       ? { kind: "plain", brokers: values.KAFKA_BROKERS }
       : readLink(link, "Kafka", KafkaLink),
+    kafkaTopicApi: values.KAFKA_TOPIC_API,
+    serverConnections: values.MAX_CONNECTIONS,
     pulseFunction: readLink(link, "Pulse", PulseLink)?.functionName,
     kafkaFailures: values.KAFKA_FAILURES,
-    stage: values.HEADRACE_STAGE ?? readLink(link, "App", AppLink)?.stage ?? "local",
+    stage: values.HEADRACE_STAGE,
     size: values.HEADRACE_SIZE,
     eventsTopic: values.EVENTS_TOPIC,
     eventHorizonDays: values.EVENT_HORIZON_DAYS,

@@ -6,6 +6,7 @@
  * does nothing and says so.
  */
 import { randomUUID } from "node:crypto";
+import { INVOCATION_CONNECTIONS } from "@headrace/capacity";
 import { type Lease, type Pool, releaseLease, takeLease } from "@headrace/db";
 import type { Logger } from "@headrace/kernel";
 import middy from "@middy/core";
@@ -15,7 +16,7 @@ import { beginInvocation } from "./invocation.ts";
 import { loggable, logger } from "./log.ts";
 import { recordMetrics } from "./metrics.ts";
 import { pool } from "./pools.ts";
-import { INVOCATION_CONNECTIONS, needConnections } from "./pools-size.ts";
+import { needConnections } from "./pools-size.ts";
 
 export interface CronContext {
   readonly pool: Pool;

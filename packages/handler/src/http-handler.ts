@@ -3,6 +3,7 @@
  * body, writes the answer. Whatever is thrown on the way becomes a problem document; nothing leaves
  * as a failed invocation.
  */
+import { INVOCATION_CONNECTIONS } from "@headrace/capacity";
 import { type AppError, bug, type Clock, type Logger } from "@headrace/kernel";
 import middy from "@middy/core";
 import { type Authenticate, createAuthenticator, type Principal, requireScope } from "./auth.ts";
@@ -14,7 +15,7 @@ import { isStated, type RouteSpec, type Routes } from "./http-route.ts";
 import { beginInvocation } from "./invocation.ts";
 import { loggable, logger, systemClock } from "./log.ts";
 import { sqlOf } from "./pools.ts";
-import { INVOCATION_CONNECTIONS, needConnections } from "./pools-size.ts";
+import { needConnections } from "./pools-size.ts";
 import type { PurposeSql } from "./pools-sql.ts";
 import { waitAsRequest } from "./pools-wait.ts";
 import { asAppError } from "./problem.ts";

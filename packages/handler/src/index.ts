@@ -10,17 +10,11 @@ export {
   readConfig,
 } from "./config.ts";
 export { type AuthConfig, DEVELOPMENT_ISSUER } from "./config-auth.ts";
-export {
-  expectedConnections,
-  type ReleaseTopic,
-  releaseTopics,
-  rolePasswordOf,
-  topicApi,
-} from "./config-release.ts";
+export { type ReleaseTopic, releaseTopics, rolePasswords } from "./config-release.ts";
 export type { Cron, CronContext, CronHandler, CronOptions, CronResult } from "./cron-handler.ts";
 export { cronHandler } from "./cron-handler.ts";
 export { type CursorQuery, decodeCursor, encodeCursor } from "./cursor.ts";
-export { type DeployContext, type DeployHandler, deployHandler } from "./deploy-handler.ts";
+export { deployHandler } from "./deploy-handler.ts";
 export { optionsResult, problemResult } from "./http-answer.ts";
 export type { HttpEvent, HttpHandler, HttpResult, InvocationContext } from "./http-event.ts";
 export { type HttpOptions, httpHandler } from "./http-handler.ts";
@@ -63,6 +57,7 @@ export {
   type MetricScope,
   type MetricSink,
   type MetricValues,
+  metricsAreRead,
   recordMetrics,
   useMetricSink,
 } from "./metrics.ts";
@@ -75,7 +70,6 @@ export {
   pool,
   sqlOf,
 } from "./pools.ts";
-export { INVOCATION_CONNECTIONS } from "./pools-size.ts";
 export { type Connections, type PurposeSql, purposeSql } from "./pools-sql.ts";
 export { asAppError, HttpRefusal, type ProblemDocument } from "./problem.ts";
 export * from "./pulse-handler.ts";

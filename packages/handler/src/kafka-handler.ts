@@ -5,6 +5,7 @@
  * what they committed. A mapping without provisioned pollers hears no reports: for one (`throw`) every
  * partition is tried and then an error asks for all again, of which what committed counts no more.
  */
+import { INVOCATION_CONNECTIONS } from "@headrace/capacity";
 import type { GivingUp, PartitionBatch, Pool } from "@headrace/db";
 import { type AppError, type Logger, unavailable } from "@headrace/kernel";
 import middy from "@middy/core";
@@ -21,7 +22,7 @@ import { countingFailures } from "./kafka-failures.ts";
 import { loggable, logger } from "./log.ts";
 import { recordMetrics } from "./metrics.ts";
 import { pool } from "./pools.ts";
-import { INVOCATION_CONNECTIONS, needConnections } from "./pools-size.ts";
+import { needConnections } from "./pools-size.ts";
 import { wakePulse } from "./wake-pulse.ts";
 
 export interface KafkaContext {

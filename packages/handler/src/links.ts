@@ -104,7 +104,6 @@ export const KafkaLink = z
 export type KafkaLink = z.output<typeof KafkaLink>;
 
 export const PulseLink = z.object({ functionName: text });
-export const AppLink = z.object({ stage: text });
 
 /** Undefined when it is not linked; throws `config.invalid`. */
 export function readLink<Schema extends z.ZodType>(

@@ -56,12 +56,15 @@ export function useMetricSink(other: MetricSink | undefined): void {
   sink = other;
 }
 
+/** Whether it is worth the trouble to find out what would be recorded. */
+export const metricsAreRead = (): boolean => sink !== undefined || config().deployed;
+
 /** Values that are no finite number are left out: CloudWatch would refuse the whole line. */
 export function recordMetrics(values: MetricValues, scope: MetricScope = {}): void {
-  const write = sink ?? (config().deployed ? toLog : undefined);
-  if (write === undefined) return;
+  if (!metricsAreRead()) return;
   const finite = Object.entries(values).filter(([, value]) => Number.isFinite(value));
   if (finite.length === 0) return;
+  const write = sink ?? toLog;
   write(
     JSON.stringify({
       _aws: {

@@ -2,10 +2,7 @@
  * How many connections a process opens at most, for each purpose: one table for the local runtime,
  * and what a deployed function's wrapper says that one invocation uses at once.
  */
-import { INVOCATION_CONNECTIONS } from "@headrace/capacity";
 import type { Purpose } from "./config.ts";
-
-export { INVOCATION_CONNECTIONS };
 
 /** All functions share the process; the roles' own `connection limit` lies above these. */
 const local: Readonly<Record<Purpose, number>> = {
@@ -23,6 +20,6 @@ export function needConnections(purpose: Purpose, count: number): void {
   needed.set(purpose, Math.max(count, needed.get(purpose) ?? 0));
 }
 
-export function maxConnections(purpose: Purpose, deployed: boolean): number {
+export function poolSize(purpose: Purpose, deployed: boolean): number {
   return deployed ? (needed.get(purpose) ?? 1) : local[purpose];
 }

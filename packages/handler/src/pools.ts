@@ -3,9 +3,9 @@
  * environment or the links and shared by every handler in the process.
  *
  * Waiting for a connection ends in time (`database.busy`, 503): after 2 s behind a request, so a crowd
- * of reports cannot pile up. A connection lost while idle is logged and replaced. A connection whose first check fails is
- * closed before anybody could use it. Through a proxy or a pooler nothing is asked of a connection
- * that outlives a transaction.
+ * of reports cannot pile up. A connection lost while idle is logged and replaced. A connection whose
+ * first check fails is closed before anybody could use it. Through a proxy or a pooler nothing is
+ * asked of a connection that outlives a transaction.
  */
 import { createPool, ensureEpoch, type Pool, type Sql } from "@headrace/db";
 import { bug, type Logger } from "@headrace/kernel";
@@ -14,7 +14,7 @@ import { config, databaseAddress, type Purpose } from "./config.ts";
 import type { DatabaseAddress, Through } from "./links.ts";
 import { loggable, logger } from "./log.ts";
 import { checkSession, stripStatementNames } from "./pools-shared-session.ts";
-import { maxConnections } from "./pools-size.ts";
+import { poolSize } from "./pools-size.ts";
 import { type Connections, type PurposeSql, purposeSql } from "./pools-sql.ts";
 import { connectWaitMillis, REQUEST_WAIT_MILLIS } from "./pools-wait.ts";
 
@@ -108,7 +108,7 @@ async function openPooled(purpose: Purpose): Promise<Pool> {
 const limitsOf = (purpose: Purpose): PoolLimits => {
   const statementTimeoutMillis = statementTimeouts[purpose];
   return {
-    maxConnections: maxConnections(purpose, config().deployed),
+    maxConnections: poolSize(purpose, config().deployed),
     connectTimeoutMillis: connectWaitMillis(purpose, config().deployed),
     ...(statementTimeoutMillis === undefined ? {} : { statementTimeoutMillis }),
   };
