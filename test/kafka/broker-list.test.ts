@@ -100,7 +100,8 @@ test("throttled for good, it is unavailable, and AWS is not flooded", async () =
     code: "kafka.brokers_unknown",
     message: expect.stringContaining("Too many requests"),
   });
-  expect(asks()).toBeLessThan(10);
+  // A question a second, and the SDK repeats each twice after pauses of chance; a flood is hundreds.
+  expect(asks()).toBeLessThanOrEqual(8 * 3);
 });
 
 test.each([
