@@ -209,8 +209,10 @@ CREATE INDEX dead_letters_by_age_idx ON public.dead_letters USING btree (created
 CREATE INDEX open_windows_by_start_idx ON public.open_windows USING btree (window_start);
 CREATE INDEX realtime_aggregates_by_type_idx ON public.realtime_aggregates USING btree (size, event_type, window_start);
 CREATE INDEX realtime_aggregates_unfinished_idx ON public.realtime_aggregates USING btree (window_end) WHERE (NOT final);
+CREATE INDEX stream_events_by_product_idx ON ONLY public.stream_events USING btree (product_id, event_time) WHERE (product_id IS NOT NULL);
 CREATE INDEX stream_events_by_time_idx ON ONLY public.stream_events USING brin (event_time) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX stream_events_by_tx_idx ON ONLY public.stream_events USING brin (tx) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX stream_events_by_type_idx ON ONLY public.stream_events USING btree (event_type, event_time, event_id);
 CREATE INDEX stream_events_by_user_idx ON ONLY public.stream_events USING btree (user_id, event_time);
 CREATE INDEX stream_gaps_open_idx ON public.stream_gaps USING btree (topic, partition) WHERE (closed_at IS NULL);
 

@@ -1,5 +1,8 @@
+export * from "./audit/difference.ts";
 export * from "./dead-letters.ts";
 export * from "./epoch.ts";
+export * from "./followers/follow.ts";
+export * from "./followers/stretches.ts";
 export * from "./freshness.ts";
 export * from "./gaps.ts";
 export type { IncomingRecord, PartitionBatch } from "./ingest/batch.ts";

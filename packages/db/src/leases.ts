@@ -39,26 +39,54 @@ export async function takeLease(
 
 /** First write of a holder's transaction; throws when another has taken the lease over. */
 export async function requireLease(sql: Sql, lease: Lease): Promise<void> {
-  const isHeld = await renewLease(sql, lease);
-  if (!isHeld) {
+  await requireCursor(sql, lease);
+}
+
+/** `requireLease`, and returns where the holder's follower stands: everything below is handled. */
+export async function requireCursor(sql: Sql, lease: Lease): Promise<number> {
+  const cursor = await renew(sql, lease);
+  if (cursor === undefined) {
     throw conflict(
       "lease.lost",
       `another runner has taken over ${lease.name}; nothing was changed`,
     );
   }
+  return cursor;
 }
 
 /** Whether the lease is still this holder's; it then lasts for its full time again. */
 export async function renewLease(sql: Sql, lease: Lease): Promise<boolean> {
-  const { rowCount } = await sql.query({
+  return (await renew(sql, lease)) !== undefined;
+}
+
+async function renew(sql: Sql, lease: Lease): Promise<number | undefined> {
+  const { rows } = await sql.query<{ tx_cursor: number }>({
     name: "renew-lease",
     text: `update leases
            set expires_at = clock_timestamp() + make_interval(secs => $3)
            where name = $1
-             and fence = $2`,
+             and fence = $2
+           returning tx_cursor`,
     values: [lease.name, lease.fence, lease.seconds],
   });
-  return rowCount === 1;
+  return rows[0]?.tx_cursor;
+}
+
+/**
+ * Keeps these crons out until the transaction ends, for who changes their results beside them. First
+ * statement of a repeatable-read transaction: a cron's transaction that waits here, or that this one
+ * waits for, meets a changed row, fails to serialise and is repeated with a snapshot of its own.
+ */
+export async function holdCrons(sql: Sql, names: readonly string[]): Promise<void> {
+  const sorted = [...names].sort();
+  await sql.query(
+    `insert into leases (name)
+     select name
+     from unnest($1::text[]) as given (name)
+     on conflict (name) do update
+     set fence = leases.fence`,
+    [sorted],
+  );
 }
 
 export async function releaseLease(sql: Sql, lease: Lease): Promise<void> {
