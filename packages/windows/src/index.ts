@@ -1,7 +1,9 @@
 export * from "./assign.ts";
+export * from "./best-attempt.ts";
 export * from "./cover-range.ts";
 export { Distinct } from "./distinct.ts";
 export { Durations } from "./durations.ts";
+export { ExactTotal } from "./exact-total.ts";
 export { hashUserId } from "./hash.ts";
 export type { Mergeable } from "./mergeable.ts";
 export { Moments } from "./moments.ts";

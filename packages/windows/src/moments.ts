@@ -13,6 +13,7 @@
  */
 import { type ByteReader, type ByteWriter, damaged } from "./bytes.ts";
 import { DoubleDouble } from "./double-double.ts";
+import type { ExactTotal } from "./exact-total.ts";
 import type { Mergeable } from "./mergeable.ts";
 
 export class Moments implements Mergeable<number, Moments> {
@@ -95,6 +96,14 @@ export class Moments implements Mergeable<number, Moments> {
     return finite(Math.sqrt(Math.max(0, distances) / (n - 1)) * scale);
   }
 
+  /** Adds count and sum to `total`, as exactly as they are kept. */
+  addTo(total: ExactTotal): void {
+    total.addSum(0, this.#count);
+    this.#medium?.addTo(total, 0);
+    this.#large?.addTo(total, SCALE_BITS);
+    this.#small?.addTo(total, -SCALE_BITS);
+  }
+
   write(to: ByteWriter): void {
     to.count(this.#count);
     if (this.#count === 0) return;
@@ -152,8 +161,9 @@ export class Moments implements Mergeable<number, Moments> {
 
 const LARGE = 2 ** 400;
 const SMALL = 2 ** -400;
-const UP = 2 ** 600;
-const DOWN = 2 ** -600;
+const SCALE_BITS = 600;
+const UP = 2 ** SCALE_BITS;
+const DOWN = 2 ** -SCALE_BITS;
 
 class PowerSums {
   readonly sum = new DoubleDouble();
@@ -169,6 +179,12 @@ class PowerSums {
     this.sum.merge(other.sum, scale);
     // In two steps, because the square of the scale would be 0.
     this.squares.merge(other.squares.scaled(scale), scale);
+  }
+
+  /** Adds the sum, times 2^`exponent`, to `total`. */
+  addTo(total: ExactTotal, exponent: number): void {
+    total.addSum(this.sum.hi, 0, exponent);
+    total.addSum(this.sum.lo, 0, exponent);
   }
 
   write(to: ByteWriter): void {

@@ -16,6 +16,7 @@ import { bug, MAX_AMOUNT_CENTS } from "@headrace/kernel";
 import { ByteReader, ByteWriter, damaged } from "./bytes.ts";
 import { Distinct } from "./distinct.ts";
 import { Durations } from "./durations.ts";
+import type { ExactTotal } from "./exact-total.ts";
 import { checksum } from "./hash.ts";
 import { LAST_BIN } from "./log-bins.ts";
 import type { Mergeable } from "./mergeable.ts";
@@ -146,6 +147,11 @@ export class WindowState implements Mergeable<WindowInput, WindowState> {
       durationMean: this.#durations?.mean() ?? null,
       lateEvents: this.#lateEvents,
     };
+  }
+
+  /** Adds count and sum of the values to `total`, as exactly as they are kept. */
+  addValuesTo(total: ExactTotal): void {
+    this.#values?.moments.addTo(total);
   }
 
   /** The stored form; a buffer of its own. */
