@@ -10,6 +10,7 @@ import type { DecodedBatch, DecodedRecord } from "./batch.ts";
 import { copyIn } from "./copy-in.ts";
 import type { Known } from "./known.ts";
 import { LanePlan } from "./lane-plan.ts";
+import { readLeftOut, Unlooked } from "./left-out.ts";
 import type { LockedProgress } from "./progress.ts";
 import { type Refused, refuseExpired } from "./refused.ts";
 import { weekOf } from "./weeks.ts";
@@ -33,7 +34,7 @@ export interface Taken {
   readonly refused: readonly Refused[];
 }
 
-/** Throws `Unprepared`, or PostgreSQL's error; the transaction must then be rolled back. */
+/** Throws `Unprepared`, `Unlooked`, or PostgreSQL's error; the transaction must then be rolled back. */
 export async function copyEvents(
   client: Client,
   batch: DecodedBatch,
@@ -47,12 +48,24 @@ export async function copyEvents(
   const { fold } = plan.main;
   const refused: Refused[] = [];
   const rowEnd = new RowEnd(topic, partition);
-  const copy = copyIn(client, COPY);
   const databaseMillis = progress.now / 1000;
+  const leftOut = await readLeftOut(client);
+  // Old records come in runs: where the first ones are, all are decoded before the stream begins.
+  const isOld = leftOut.concerns(batch.slice(0, PIECE, databaseMillis));
+  if (isOld) await leftOut.look(client, batch.all(databaseMillis));
+  const copy = copyIn(client, COPY);
   for (let from = 0; ; from += PIECE) {
     const piece = batch.slice(from, from + PIECE, databaseMillis);
     let lines = "";
+    if (!isOld && leftOut.concerns(piece)) {
+      await copy.abort();
+      throw new Unlooked();
+    }
     for (const decoded of piece) {
+      if (isOld && leftOut.holds(decoded)) {
+        fold.erased += 1;
+        continue;
+      }
       const event = refuseExpired(decoded, progress.raw_from, refused);
       if (event === null) continue;
       if (!known.weeks.has(weekOf(event.timeMicros)) || !known.hasType(event.type)) {

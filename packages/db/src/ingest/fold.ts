@@ -27,6 +27,8 @@ export class LaneFold {
   events = 0;
   duplicates = 0;
   deadLetters = 0;
+  /** Records left out because their user was erased after them. */
+  erased = 0;
   /** Late events by class, at index 1 to 4. */
   readonly late: LateCounts = [0, 0, 0, 0, 0];
   readonly weeks = new Map<number, WeekRows>();

@@ -15,9 +15,11 @@ import { type Client, inTransaction, namesConstraint, type Pool, sqlState } from
 import { appendBatches, appendOpenWindows } from "./append.ts";
 import { DecodedBatch, type PartitionBatch } from "./batch.ts";
 import { copyEvents, type Taken, Unprepared } from "./copy-events.ts";
+import type { LaneFold } from "./fold.ts";
 import { insertEvents, Overtaken } from "./insert-events.ts";
 import { forgetKnown, type Known, knownOf } from "./known.ts";
 import type { Lane, LanePlan } from "./lane-plan.ts";
+import { Unlooked } from "./left-out.ts";
 import { advanceProgress, beginProgress, type LockedProgress, lockProgress } from "./progress.ts";
 import { deadLetterOf, EXPIRED } from "./refused.ts";
 import { type GivingUp, takeApart } from "./take-apart.ts";
@@ -46,12 +48,21 @@ export interface Ingested {
   readonly stored: number;
   readonly duplicates: number;
   readonly deadLetters: number;
+  /** Records left out because their user was erased after them. */
+  readonly erased: number;
   readonly lateEvents: number;
   /** Offsets skipped before this batch. */
   readonly gap: number;
 }
 
-const NOTHING: Ingested = { stored: 0, duplicates: 0, deadLetters: 0, lateEvents: 0, gap: 0 };
+const NOTHING: Ingested = {
+  stored: 0,
+  duplicates: 0,
+  deadLetters: 0,
+  erased: 0,
+  lateEvents: 0,
+  gap: 0,
+};
 
 /** Every retry has met another transaction that won; as many in a row mean something else is wrong. */
 const MAX_ATTEMPTS = 12;
@@ -111,9 +122,7 @@ async function takeWhole(
       if (error instanceof Unprepared) await prepare(pool, decoded, known);
       else if (state === UNIQUE_VIOLATION) hints.set(place, CAREFUL_BATCHES);
       else if (isPartitionGone) forgetKnown(pool);
-      else if (!(error instanceof NotInOrder || error instanceof Overtaken || state === DEADLOCK)) {
-        throw error;
-      }
+      else if (!(isForTheCarefulWay(error) || state === DEADLOCK)) throw error;
       careful ||= !(error instanceof Unprepared || isPartitionGone);
     }
   }
@@ -123,6 +132,9 @@ async function takeWhole(
     { cause },
   );
 }
+
+const isForTheCarefulWay = (error: unknown): boolean =>
+  error instanceof NotInOrder || error instanceof Overtaken || error instanceof Unlooked;
 
 /** Partitions and types that the batch needs, made in transactions of their own. */
 async function prepare(pool: Pool, batch: DecodedBatch, known: Known): Promise<void> {
@@ -246,10 +258,7 @@ async function fillOutOfTurn(client: Client, lane: Lane): Promise<void> {
   });
 }
 
-function summary(
-  lanes: readonly { events: number; duplicates: number; deadLetters: number; late: number[] }[],
-  gap: number,
-): Ingested {
+function summary(lanes: readonly LaneFold[], gap: number): Ingested {
   const total = { ...NOTHING, gap };
   return lanes.reduce(
     (sum, lane) => ({
@@ -257,6 +266,7 @@ function summary(
       stored: sum.stored + lane.events,
       duplicates: sum.duplicates + lane.duplicates,
       deadLetters: sum.deadLetters + lane.deadLetters,
+      erased: sum.erased + lane.erased,
       lateEvents: sum.lateEvents + lane.late.slice(1).reduce((a, b) => a + b, 0),
     }),
     total,

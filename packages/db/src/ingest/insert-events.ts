@@ -16,6 +16,7 @@ import type { DecodedBatch, DecodedRecord } from "./batch.ts";
 import { type Taken, Unprepared } from "./copy-events.ts";
 import type { Known } from "./known.ts";
 import { type Lane, LanePlan } from "./lane-plan.ts";
+import { readLeftOut } from "./left-out.ts";
 import type { LockedProgress } from "./progress.ts";
 import { type Refused, refuseExpired } from "./refused.ts";
 import { weekOf } from "./weeks.ts";
@@ -43,8 +44,15 @@ export async function insertEvents(
   const plan = new LanePlan(progress, gaps);
   const refused: Refused[] = [];
   const candidates: Candidate[] = [];
-  for (const decoded of batch.all(progress.now / 1000)) {
+  const records = batch.all(progress.now / 1000);
+  const leftOut = await readLeftOut(client);
+  await leftOut.look(client, records);
+  for (const decoded of records) {
     const lane = plan.note(decoded.record.offset);
+    if (leftOut.holds(decoded)) {
+      plan.countErased(decoded.record.offset, lane);
+      continue;
+    }
     const event = refuseExpired(decoded, progress.raw_from, refused);
     if (event === null) continue;
     const isPrepared = known.weeks.has(weekOf(event.timeMicros)) && known.hasType(event.type);

@@ -24,6 +24,8 @@ export class LanePlan {
   readonly #filling = new Map<number, Lane>();
   /** Records of the main lane below the next offset whose event was stored. */
   #storedBelow = 0;
+  /** Those that were left out because their user was erased. */
+  #erasedBelow = 0;
   #restarted: boolean;
   #last = -1;
   #firstAbove = Number.POSITIVE_INFINITY;
@@ -85,11 +87,19 @@ export class LanePlan {
     else lane.fold.duplicates += 1;
   }
 
+  /** A record whose user was erased after it. Whether it came before is not known: nothing is kept of it. */
+  countErased(offset: number, lane: Lane): void {
+    if (this.isPassed(offset, lane)) this.#erasedBelow += 1;
+    else lane.fold.erased += 1;
+  }
+
   /** Call once every record was counted. */
   finish(): void {
     if (!this.#restarted) return;
     this.#main.fold.duplicates += this.#storedBelow;
+    this.#main.fold.erased += this.#erasedBelow;
     this.#storedBelow = 0;
+    this.#erasedBelow = 0;
   }
 
   /** Where the partition's next batch should begin. */
@@ -122,7 +132,7 @@ export class LanePlan {
       this.nextOffset !== next_offset ||
       this.#filling.size > 0 ||
       [this.#main, ...this.#filling.values()].some(
-        ({ fold }) => fold.events + fold.duplicates + fold.deadLetters > 0,
+        ({ fold }) => fold.events + fold.duplicates + fold.deadLetters + fold.erased > 0,
       )
     );
   }

@@ -83,6 +83,7 @@ export async function advanceProgress(
                late_1h      = late_1h + $9,
                late_1d      = late_1d + $10,
                late_older   = late_older + $11,
+               erased       = erased + $12,
                committed_at = clock_timestamp()
            where topic = $1
              and partition = $2`,
@@ -95,6 +96,7 @@ export async function advanceProgress(
       sum((lane) => lane.duplicates),
       sum((lane) => lane.deadLetters),
       ...([1, 2, 3, 4] as const).map((late) => sum((lane) => lane.late[late])),
+      sum((lane) => lane.erased),
     ],
   });
 }

@@ -76,6 +76,7 @@ const sum = (one: Ingested, other: Ingested): Ingested => ({
   stored: one.stored + other.stored,
   duplicates: one.duplicates + other.duplicates,
   deadLetters: one.deadLetters + other.deadLetters,
+  erased: one.erased + other.erased,
   lateEvents: one.lateEvents + other.lateEvents,
   gap: one.gap + other.gap,
 });
