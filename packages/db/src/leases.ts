@@ -44,6 +44,8 @@ export async function requireLease(sql: Sql, lease: Lease): Promise<void> {
 
 /** `requireLease`, and returns where the holder's follower stands: everything below is handled. */
 export async function requireCursor(sql: Sql, lease: Lease): Promise<number> {
+  // To lock a table takes no snapshot: who waits here (`holdCrons`) then knows what was done meanwhile.
+  await sql.query("lock table leases in row exclusive mode");
   const cursor = await renew(sql, lease);
   if (cursor === undefined) {
     throw conflict(
@@ -74,11 +76,15 @@ async function renew(sql: Sql, lease: Lease): Promise<number | undefined> {
 
 /**
  * Keeps these crons out until the transaction ends, for who changes their results beside them. First
- * statement of a repeatable-read transaction: a cron's transaction that waits here, or that this one
- * waits for, meets a changed row, fails to serialise and is repeated with a snapshot of its own.
+ * statement of a repeatable-read transaction.
+ *
+ * Who holds and who is held wait for each other before they have a snapshot. With the rows alone, which
+ * cost one, each would fail to serialise whenever the other was at work, and crons are at work all the
+ * time; the rows are changed for those whose snapshot is older all the same, who then start again.
  */
 export async function holdCrons(sql: Sql, names: readonly string[]): Promise<void> {
   const sorted = [...names].sort();
+  await sql.query("lock table leases in share row exclusive mode");
   await sql.query(
     `insert into leases (name)
      select name

@@ -31,6 +31,8 @@ export interface RetentionSettings {
   readonly state_retention?: string | null;
   readonly window_10s_retention?: string | null;
   readonly window_1m_retention?: string | null;
+  /** Of raw events; goes by whole weeks. */
+  readonly raw_retention?: string | null;
 }
 
 export interface MigrateOptions {
@@ -216,13 +218,14 @@ async function readMigrations(folder: string): Promise<Migration[]> {
 }
 
 async function applySettings(pool: Pool, settings: RetentionSettings): Promise<void> {
-  const { state_retention, window_10s_retention, window_1m_retention } = settings;
+  const { state_retention, window_10s_retention, window_1m_retention, raw_retention } = settings;
   await pool.query(
     `update settings
      set state_retention      = case when $1 then $2::interval else state_retention end,
          window_10s_retention = case when $3 then $4::interval else window_10s_retention end,
-         window_1m_retention  = case when $5 then $6::interval else window_1m_retention end`,
-    [state_retention, window_10s_retention, window_1m_retention].flatMap((value) => [
+         window_1m_retention  = case when $5 then $6::interval else window_1m_retention end,
+         raw_retention        = case when $7 then $8::interval else raw_retention end`,
+    [state_retention, window_10s_retention, window_1m_retention, raw_retention].flatMap((value) => [
       value !== undefined,
       value ?? null,
     ]),

@@ -56,6 +56,20 @@ export function widenStretches(
   );
 }
 
+/** What of them lies in [from, to). */
+export function clipStretches(
+  stretches: readonly Stretch[],
+  fromMicros: number,
+  toMicros: number,
+): Stretch[] {
+  return stretches
+    .map((stretch) => ({
+      fromMicros: Math.max(stretch.fromMicros, fromMicros),
+      toMicros: Math.min(stretch.toMicros, toMicros - 1),
+    }))
+    .filter((stretch) => stretch.fromMicros <= stretch.toMicros);
+}
+
 /** A condition on `column` (a name of ours, never from a request); its bounds are added to `values`. */
 export function withinStretches(
   column: string,

@@ -126,3 +126,76 @@ export async function writeWindows(sql: Sql, windows: readonly WrittenWindow[]):
     ],
   });
 }
+
+/** A row with everything in it. */
+export interface StoredWindow extends KeptWindow {
+  /** The figures, by column. */
+  readonly columns: Readonly<Record<string, unknown>>;
+}
+
+/** Rows that start in [from, to) µs, of `types` or of all. */
+export async function readStoredWindows(
+  sql: Sql,
+  sizes: readonly WindowSize[],
+  from: number,
+  to: number,
+  types: readonly string[] | null = null,
+): Promise<StoredWindow[]> {
+  const { rows } = await sql.query<
+    Record<string, unknown> & {
+      size: WindowSize;
+      window_start: number;
+      event_type: string;
+      state: Buffer | null;
+      final: boolean;
+      revision: number | null;
+    }
+  >(
+    `select *
+     from realtime_aggregates
+     where size = any ($1)
+       and window_start >= $2
+       and window_start < $3
+       and ($4::text[] is null or event_type = any ($4))`,
+    [sizes, instantText(from), instantText(to), types],
+  );
+  return rows.map((row) => ({
+    size: row.size,
+    windowStart: row.window_start,
+    eventType: row.event_type,
+    state: row.state === null ? null : WindowState.decode(row.state),
+    final: row.final,
+    revision: row.revision,
+    columns: row,
+  }));
+}
+
+/** The figures as the columns hold them. */
+export const figureColumns = (figures: WindowFigures): Readonly<Record<string, unknown>> => ({
+  event_count: figures.eventCount,
+  value_count: figures.valueCount,
+  value_sum: figures.valueSum,
+  value_mean: figures.valueMean,
+  value_min: figures.valueMin,
+  value_max: figures.valueMax,
+  value_stddev: figures.valueStddev,
+  value_p50: figures.valueP50,
+  value_p95: figures.valueP95,
+  value_p99: figures.valueP99,
+  distinct_users: figures.distinctUsers,
+  revenue: formatCents(figures.revenueCents),
+  duration_mean: figures.durationMean,
+  late_events: figures.lateEvents,
+});
+
+export async function deleteWindows(sql: Sql, keys: readonly WindowKey[]): Promise<void> {
+  await sql.query({
+    name: "delete-windows",
+    text: `delete from realtime_aggregates
+           using unnest($1::text[], $2::timestamptz[], $3::text[]) as given (size, window_start, event_type)
+           where realtime_aggregates.size = given.size
+             and realtime_aggregates.window_start = given.window_start
+             and realtime_aggregates.event_type = given.event_type`,
+    values: keyColumns(keys),
+  });
+}
