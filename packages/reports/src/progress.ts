@@ -1,11 +1,12 @@
 /**
- * GET /v1/progress: how far each partition has been taken in, and whether everything that Kafka holds
- * is in the results.
+ * GET /v1/progress: how far each partition has been taken in and finished, and whether everything that
+ * Kafka holds is in the results.
  *
- * End offsets are those that the cron read last, up to 10 s ago: `caught_up` says that nothing was
+ * Reports answer with every event up to `next_offset`; results that are finished behind it, which SQL
+ * tools read, hold those up to `finished_offset`. End offsets are those that the cron read last, up to 10 s ago: `caught_up` says that nothing was
  * unread then, not that nothing has been produced since.
  */
-import type { Sql } from "@headrace/db";
+import { FOLLOWERS, type Sql } from "@headrace/db";
 import * as z from "zod";
 import { Count, InstantText, instantOrNull } from "./answer.ts";
 
@@ -14,6 +15,8 @@ export const PartitionProgress = z.strictObject({
   partition: Count,
   /** The first offset that has not been taken in. */
   next_offset: Count,
+  /** Every event before it is in all finished results; at most `next_offset`. */
+  finished_offset: Count,
   /** One past the last record in Kafka; null while it has not been read. */
   end_offset: Count.nullable(),
   /** Records that have not been taken in; null while the end is not known. */
@@ -26,6 +29,8 @@ export const PartitionProgress = z.strictObject({
   /** Records at new positions whose event had been stored before. */
   duplicates: Count,
   dead_letters: Count,
+  /** Records left out because their user was erased after them. */
+  erased: Count,
   /** Stretches of skipped offsets that have not been filled yet. */
   gaps: Count,
   late: z.strictObject({ within_1m: Count, within_1h: Count, within_1d: Count, older: Count }),
@@ -47,6 +52,7 @@ interface Row extends Record<string, unknown> {
   readonly topic: string | null;
   readonly partition: number;
   readonly next_offset: number;
+  readonly finished_offset: number;
   readonly end_offset: number | null;
   readonly is_recent: boolean;
   readonly lag: number | null;
@@ -55,6 +61,7 @@ interface Row extends Record<string, unknown> {
   readonly events: number;
   readonly duplicates: number;
   readonly dead_letters: number;
+  readonly erased: number;
   readonly gaps: number;
   readonly late_1m: number;
   readonly late_1h: number;
@@ -63,7 +70,11 @@ interface Row extends Record<string, unknown> {
 }
 
 export async function readProgress(sql: Sql): Promise<ProgressAnswer> {
-  const { rows } = await sql.query<Row>({ name: "read-progress", text: TEXT });
+  const { rows } = await sql.query<Row>({
+    name: "read-progress",
+    text: TEXT,
+    values: [FOLLOWERS],
+  });
   const known = rows.filter(({ topic }) => topic !== null);
   const [first] = rows;
   return {
@@ -71,6 +82,7 @@ export async function readProgress(sql: Sql): Promise<ProgressAnswer> {
       topic: row.topic ?? "",
       partition: row.partition,
       next_offset: row.next_offset,
+      finished_offset: row.finished_offset,
       end_offset: row.end_offset,
       lag: row.lag,
       watermark: instantOrNull(row.watermark),
@@ -78,6 +90,7 @@ export async function readProgress(sql: Sql): Promise<ProgressAnswer> {
       events: row.events,
       duplicates: row.duplicates,
       dead_letters: row.dead_letters,
+      erased: row.erased,
       gaps: row.gaps,
       late: {
         within_1m: row.late_1m,
@@ -89,14 +102,35 @@ export async function readProgress(sql: Sql): Promise<ProgressAnswer> {
     watermark: instantOrNull(first?.overall_watermark ?? null),
     xmin_age_seconds: first?.xmin_age_seconds ?? 0,
     caught_up:
-      known.length > 0 && known.every((row) => row.is_recent && row.lag === 0 && row.gaps === 0),
+      known.length > 0 &&
+      known.every(
+        (row) =>
+          row.is_recent &&
+          row.lag === 0 &&
+          row.gaps === 0 &&
+          // Since the end was read, more may have come; that is not asked for.
+          row.finished_offset >= Math.min(row.next_offset, row.end_offset ?? 0),
+      ),
   };
 }
 
 // An end below the next offset was read before the last commit, or the topic was made again: then
 // its whole log is unread. Ends are read every 10 s; older than 30 s they tell nothing.
+// $1 followers: a batch is in all finished results once each has passed it, and its windows are folded.
 const TEXT = `
-  with open_gaps as (
+  with passed as (
+    select min(coalesce(tx_cursor, 0)) as tx
+    from unnest($1::text[]) as follower (name)
+    left join leases using (name)
+  ),
+  unfinished as (
+    select topic, partition, min(first_offset) as first_offset
+    from stream_batches
+    where tx >= (select tx from passed)
+       or tx = any (array(select distinct tx from open_windows))
+    group by topic, partition
+  ),
+  open_gaps as (
     select topic, partition, count(*) as gaps
     from stream_gaps
     where closed_at is null
@@ -107,6 +141,7 @@ const TEXT = `
       topic,
       partition,
       coalesce(progress.next_offset, ends.begin_offset) as next_offset,
+      least(unfinished.first_offset, coalesce(progress.next_offset, ends.begin_offset)) as finished_offset,
       ends.end_offset,
       coalesce(ends.read_at > clock_timestamp() - interval '30 seconds', false) as is_recent,
       case
@@ -121,6 +156,7 @@ const TEXT = `
       coalesce(events, 0) as events,
       coalesce(duplicates, 0) as duplicates,
       coalesce(dead_letters, 0) as dead_letters,
+      coalesce(erased, 0) as erased,
       coalesce(gaps, 0) as gaps,
       coalesce(late_1m, 0) as late_1m,
       coalesce(late_1h, 0) as late_1h,
@@ -129,6 +165,7 @@ const TEXT = `
     from stream_progress progress
     full join stream_ends ends using (topic, partition)
     left join open_gaps using (topic, partition)
+    left join unfinished using (topic, partition)
   )
   select
     clock.watermark as overall_watermark,

@@ -7,8 +7,7 @@
  * is past its retention. Windows that would be empty are left out, and so are those past the
  * retention of their size. A type that has no windows of its own is found under `other`.
  */
-import { instantText, rawState, type Sql } from "@headrace/db";
-import { formatCents } from "@headrace/kernel";
+import { figureColumns, instantText, rawState, type Sql } from "@headrace/db";
 import {
   floorTo,
   WINDOW_MICROS,
@@ -140,24 +139,7 @@ function mergedFigures(row: Row): Figures {
   return figuresOf(state.figures());
 }
 
-function figuresOf(figures: WindowFigures): Figures {
-  return {
-    event_count: figures.eventCount,
-    value_count: figures.valueCount,
-    value_sum: figures.valueSum,
-    value_mean: figures.valueMean,
-    value_min: figures.valueMin,
-    value_max: figures.valueMax,
-    value_stddev: figures.valueStddev,
-    value_p50: figures.valueP50,
-    value_p95: figures.valueP95,
-    value_p99: figures.valueP99,
-    distinct_users: figures.distinctUsers,
-    revenue: formatCents(figures.revenueCents),
-    duration_mean: figures.durationMean,
-    late_events: figures.lateEvents,
-  };
-}
+const figuresOf = (figures: WindowFigures): Figures => figureColumns(figures) as Figures;
 
 function columnsOf(row: Row): Figures {
   return {
