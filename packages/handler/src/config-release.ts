@@ -1,7 +1,7 @@
 /**
- * What a deploy brings about, as infra states it to the function that does: the topics, and the
- * passwords that the roles get. Read with the rest of the configuration's rules: what is wrong or
- * missing is refused by its name, and no message holds a value.
+ * What a deploy brings about, as infra states it to the function that does: the topics, how long raw
+ * events are kept, and the passwords that the roles get. Read with the rest of the configuration's
+ * rules: what is wrong or missing is refused by its name, and no message holds a value.
  */
 import { type DatabaseRole, databaseRole, ROLE_NAMES, type RoleName } from "@headrace/capacity";
 import { bug } from "@headrace/kernel";
@@ -45,6 +45,18 @@ function jsonOf(text: string): unknown {
   } catch {
     throw bug("config.invalid", "TOPICS is not JSON");
   }
+}
+
+/** In days. Throws `config.missing` or `config.invalid`. */
+export function rawRetentionDays(env: Environment = process.env): number {
+  const text = env.RAW_RETENTION_DAYS;
+  if (!text)
+    throw bug(
+      "config.missing",
+      "RAW_RETENTION_DAYS is not set: set it to how many days raw events are kept",
+    );
+  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
+  throw bug("config.invalid", "RAW_RETENTION_DAYS must be whole days from 1 to 99999");
 }
 
 /** The roles' passwords, out of their addresses. Throws where one is missing or names another role. */

@@ -43,11 +43,19 @@ export function problemResult(error: AppError, requestId: string): HttpResult {
   });
 }
 
-/** The answer to OPTIONS: a browser's preflight finds no permission in it. */
-export function optionsResult(allow: string, requestId: string): HttpResult {
-  const { headers } = jsonResult(204, null, requestId, { allow });
+/** 204: there is nothing to say. */
+export function emptyResult(
+  requestId: string,
+  given: Readonly<Record<string, string>> = {},
+): HttpResult {
+  const { headers } = jsonResult(204, null, requestId, given);
   const { "content-type": _, ...rest } = headers;
   return { statusCode: 204, headers: rest, body: "", isBase64Encoded: false };
+}
+
+/** The answer to OPTIONS: a browser's preflight finds no permission in it. */
+export function optionsResult(allow: string, requestId: string): HttpResult {
+  return emptyResult(requestId, { allow });
 }
 
 /**

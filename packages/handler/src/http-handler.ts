@@ -8,7 +8,7 @@ import { type AppError, bug, type Clock, type Logger } from "@headrace/kernel";
 import middy from "@middy/core";
 import { type Authenticate, createAuthenticator, type Principal, requireScope } from "./auth.ts";
 import { authConfig, checkAtColdStart, config, databaseAddress, type Purpose } from "./config.ts";
-import { jsonResult, optionsResult, problemResult } from "./http-answer.ts";
+import { emptyResult, jsonResult, optionsResult, problemResult } from "./http-answer.ts";
 import type { HttpEvent, HttpHandler, HttpResult } from "./http-event.ts";
 import { createRouteFinder, type FoundRoute, readInput } from "./http-request.ts";
 import { isStated, type RouteSpec, type Routes } from "./http-route.ts";
@@ -95,7 +95,9 @@ function answered(
     const { error } = spec.answer.safeParse(body);
     if (error) throw bug("answer.shape", `${key} answers what it does not state: ${error.message}`);
   }
-  return jsonResult(status, body, requestId, headers);
+  return status === 204
+    ? emptyResult(requestId, headers)
+    : jsonResult(status, body, requestId, headers);
 }
 
 function refused(thrown: unknown, event: HttpEvent, options: HttpOptions): HttpResult {

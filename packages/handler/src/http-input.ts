@@ -63,6 +63,14 @@ export function readWith(schema: z.ZodType, input: unknown, code: InputCode): un
   );
 }
 
+/** One item of a body that takes what is good in it, as `schema` reads it; throws `request.body`. */
+export function readItem<Schema extends z.ZodType>(
+  schema: Schema,
+  item: unknown,
+): z.output<Schema> {
+  return readWith(schema, item, "request.body") as z.output<Schema>;
+}
+
 export function refusedInput(code: InputCode, faults: readonly Fault[]) {
   const [first] = faults;
   const where = first === undefined || first.path === "" ? "" : `${first.path} `;
@@ -79,19 +87,21 @@ function faultsOf(issue: z.core.$ZodIssue, input: unknown): Fault[] {
       message: "is not known here",
     }));
   }
-  const missing = issue.code.startsWith("invalid_") && valueAt(input, issue.path) === undefined;
+  const missing = issue.code.startsWith("invalid_") && isMissing(input, issue.path);
   return [{ path: pointer(issue.path), message: missing ? "is missing" : issue.message }];
 }
 
-function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (value, part) =>
-      typeof value === "object" && value !== null
-        ? (value as Record<PropertyKey, unknown>)[part]
-        : undefined,
-    input,
-  );
+/** Parts of a text that a schema takes apart are there. */
+function isMissing(input: unknown, path: readonly PropertyKey[]): boolean {
+  const isHeld = path.length === 0 || isObject(valueAt(input, path.slice(0, -1)));
+  return isHeld && valueAt(input, path) === undefined;
 }
+
+const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>((value, part) => (isObject(value) ? value[part] : undefined), input);
+
+const isObject = (value: unknown): value is Record<PropertyKey, unknown> =>
+  typeof value === "object" && value !== null;
 
 /** RFC 6901. */
 function pointer(path: readonly PropertyKey[]): string {

@@ -72,6 +72,16 @@ export function textParam(max: number) {
     .refine((text) => !text.includes("\0") && text.isWellFormed(), "holds NUL or half a surrogate");
 }
 
+/** The type of an event, as events themselves must have it. */
+export const eventTypeParam = z
+  .string()
+  .regex(/^[a-z][a-z0-9_.]{0,63}$/, "must be 1 to 64 of a-z, 0-9, _ and . and begin with a letter");
+
+/** The name of an interval join. */
+export const joinNameParam = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,63}$/, "must be 1 to 64 of a-z, 0-9, _ and - and begin with a letter");
+
 /** A half-open stretch of time, [from, to). */
 export interface MicrosRange {
   readonly fromMicros: number;

@@ -1,4 +1,4 @@
-export { type Authenticate, createAuthenticator, type Principal } from "./auth.ts";
+export { type Authenticate, createAuthenticator, type Principal, requireScope } from "./auth.ts";
 export { isScope, type RouteScope, SCOPES, type Scope } from "./auth-scopes.ts";
 export { bodyNotJson, bodyTooLarge, DEFAULT_MAX_BODY_BYTES } from "./body.ts";
 export {
@@ -10,7 +10,12 @@ export {
   readConfig,
 } from "./config.ts";
 export { type AuthConfig, DEVELOPMENT_ISSUER } from "./config-auth.ts";
-export { type ReleaseTopic, releaseTopics, rolePasswords } from "./config-release.ts";
+export {
+  type ReleaseTopic,
+  rawRetentionDays,
+  releaseTopics,
+  rolePasswords,
+} from "./config-release.ts";
 export type { Cron, CronContext, CronHandler, CronOptions, CronResult } from "./cron-handler.ts";
 export { cronHandler } from "./cron-handler.ts";
 export { type CursorQuery, decodeCursor, encodeCursor } from "./cursor.ts";
@@ -18,11 +23,14 @@ export { deployHandler } from "./deploy-handler.ts";
 export { optionsResult, problemResult } from "./http-answer.ts";
 export type { HttpEvent, HttpHandler, HttpResult, InvocationContext } from "./http-event.ts";
 export { type HttpOptions, httpHandler } from "./http-handler.ts";
+export { readItem } from "./http-input.ts";
 export {
   durationParam,
   durationText,
   EARLIEST_MICROS,
+  eventTypeParam,
   instantParam,
+  joinNameParam,
   LATEST_MICROS,
   limitParam,
   type MicrosRange,

@@ -35,6 +35,8 @@ export const METRIC_UNITS = {
   FreshnessSeconds: "Seconds",
   /** Sessions of stopped processes that were ended. */
   OverdueSessions: "Count",
+  /** Results that an audit found to differ from raw events. */
+  AuditDifferences: "Count",
 } as const;
 
 export type MetricName = keyof typeof METRIC_UNITS;

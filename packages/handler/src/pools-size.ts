@@ -6,7 +6,7 @@ import type { Purpose } from "./config.ts";
 
 /** All functions share the process; the roles' own `connection limit` lies above these. */
 const local: Readonly<Record<Purpose, number>> = {
-  worker: 16,
+  worker: 24,
   orders: 32,
   // More at once than the machine has cores only queue inside PostgreSQL.
   reports: 12,
