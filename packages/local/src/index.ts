@@ -7,6 +7,7 @@ export * from "./kafka-jars.ts";
 export * from "./kafka-server.ts";
 export * from "./poller/index.ts";
 export * from "./postgres.ts";
+export * from "./rebuild-command.ts";
 export { type Runtime, type RuntimeOptions, startRuntime } from "./runtime.ts";
 export { homeFolder } from "./start-options.ts";
 export * from "./token.ts";

@@ -143,6 +143,7 @@ async function startDatabase({ home, notice, settled }: ServersOptions): Promise
 
 /** One machine's data is its own: nothing expires. */
 const KEEP_EVERYTHING = {
+  raw_retention: null,
   state_retention: null,
   window_10s_retention: null,
   window_1m_retention: null,

@@ -19,7 +19,7 @@ import {
 } from "@headrace/handler";
 import { createProducer } from "@headrace/kafka";
 import { type AppError, conflict, type Logger, silentLogger } from "@headrace/kernel";
-import { startTraffic } from "@headrace/traffic";
+import { customersFor, loadShop, startTraffic } from "@headrace/traffic";
 import { type DevelopmentIssuer, developmentIssuer } from "./dev-issuer.ts";
 import { type LoadedFunction, loadFunctions } from "./function-loader.ts";
 import { openFunctionLog } from "./function-log.ts";
@@ -137,7 +137,7 @@ class Start {
     });
     this.#passed("ready");
     await home.writeRunning(running);
-    this.#startTraffic(servers.brokers);
+    this.#startTraffic(running);
     this.#log.info("ready", { url: running.url, phases: this.#phases });
     return this.#runtime(running, home, servers);
   }
@@ -238,7 +238,7 @@ class Start {
     return owner;
   }
 
-  #startTraffic(brokers: readonly string[]): void {
+  #startTraffic({ url, token, kafkaBrokers: brokers }: Running): void {
     const { trafficPerSecond: eventsPerSecond = 0 } = this.#options;
     if (eventsPerSecond === 0) return;
     const producer = createProducer(
@@ -248,8 +248,11 @@ class Start {
     );
     const [log, clock, topic] = [this.#log, systemClock, config().eventsTopic];
     const traffic = startTraffic({ producer, topic, eventsPerSecond, clock, log });
+    const customers = customersFor(eventsPerSecond);
+    const loading = loadShop({ api: { url, token }, customers, signal: this.#signal, log });
     this.#ending.add("simulated shop", async () => {
       await traffic.stop();
+      await loading;
       await producer.close();
     });
   }

@@ -22,7 +22,7 @@ export interface TrafficOptions {
   readonly clock: Clock;
   /** Of customers' choices and of the faults. Default: another one at each start. */
   readonly seed?: number;
-  /** How many customers there are. Default: 40 for each event per second, at least 2,000. */
+  /** How many customers there are. Default: `customersFor` the rate. */
   readonly users?: number;
   readonly log?: Logger;
 }
@@ -49,6 +49,11 @@ const MOST_BEHIND_SECONDS = 1;
 const MOST_WAITING_SECONDS = 5;
 const LEAST_WAITING_RECORDS = 1_000;
 const LARGEST_SEED = 2 ** 32;
+
+/** 40 for each event per second, at least 2,000. */
+export function customersFor(eventsPerSecond: number): number {
+  return Math.max(2_000, Math.ceil(40 * eventsPerSecond));
+}
 
 /** Throws `traffic.rate` where the rate is not above 0. */
 export function startTraffic(options: TrafficOptions): Traffic {
@@ -81,7 +86,7 @@ class TrafficRun implements Traffic {
   #isFailing = false;
 
   constructor(options: TrafficOptions, seed: number) {
-    const { eventsPerSecond, users = Math.max(2_000, Math.ceil(40 * eventsPerSecond)) } = options;
+    const { eventsPerSecond, users = customersFor(eventsPerSecond) } = options;
     const random = createRandom(seed);
     this.seed = seed;
     this.#options = options;

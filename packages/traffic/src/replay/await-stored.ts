@@ -1,6 +1,6 @@
 /**
- * Waits until the running system has read a topic up to given offsets, gaps included: from then on
- * every record before them is in the results.
+ * Waits until the running system has read a topic up to given offsets, gaps included, and every result
+ * that is finished behind that has them too.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError, unavailable } from "@headrace/kernel";
@@ -27,7 +27,7 @@ export interface AwaitOptions {
   /** Gives up when nothing has advanced for this long. Default 60 s. */
   readonly stallMs?: number;
   readonly signal?: AbortSignal;
-  /** Called after each look with the number of records still to be read. */
+  /** Called after each look with the number of records that are not in all results yet. */
   readonly onWaiting?: (unread: number) => void;
 }
 
@@ -64,6 +64,7 @@ interface Unread {
   readonly records: number;
   readonly openGaps: number;
   readonly nextOffset: number;
+  readonly finishedOffset: number;
   readonly target: number;
 }
 
@@ -73,10 +74,10 @@ function unreadOf(progress: TopicProgress, { targets, before }: AwaitOptions): r
     const then = before?.progress.get(partition) ?? UNREAD;
     const isOfOldTopic =
       then.nextOffset > (before?.ends.get(partition) ?? then.nextOffset) && isSame(then, now);
-    const nextOffset = isOfOldTopic ? 0 : now.nextOffset;
-    const records = Math.max(0, target - nextOffset);
+    const { nextOffset, finishedOffset } = isOfOldTopic ? UNREAD : now;
+    const records = Math.max(0, target - finishedOffset);
     if (records === 0 && now.openGaps === 0) return [];
-    return [{ partition, records, openGaps: now.openGaps, nextOffset, target }];
+    return [{ partition, records, openGaps: now.openGaps, nextOffset, finishedOffset, target }];
   });
 }
 
@@ -95,8 +96,9 @@ function stalled(
   trouble: unknown,
 ): AppError {
   const lines = unreadOf(progress, options).map(
-    ({ partition, records, openGaps, nextOffset, target }) =>
-      `  ${options.topic}-${partition}: ${records} records (read up to ${nextOffset} of ${target})` +
+    ({ partition, records, openGaps, nextOffset, finishedOffset, target }) =>
+      `  ${options.topic}-${partition}: ${records} records (read up to ${nextOffset} of ${target}` +
+      `${finishedOffset < Math.min(nextOffset, target) ? `, finished up to ${finishedOffset}` : ""})` +
       `${openGaps > 0 ? `, open gaps: ${openGaps}` : ""}`,
   );
   const why = trouble instanceof Error ? ` (${trouble.message})` : "";

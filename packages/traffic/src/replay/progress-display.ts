@@ -44,7 +44,7 @@ export class ProgressDisplay {
   }
 
   waiting(unread: number): void {
-    const text = `waiting until ${unread} more records are read`;
+    const text = `waiting until ${unread} more records are in the results`;
     this.#show(text, text);
   }
 

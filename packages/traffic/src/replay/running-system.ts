@@ -8,7 +8,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Api {
   readonly url: string;
-  /** A bearer token with scope reports:read. */
+  /** A bearer token with scope reports:read, and admin where something is loaded. */
   readonly token: string;
 }
 
@@ -33,9 +33,24 @@ const REPOSITORY = resolve(import.meta.dirname, "../../../..");
 
 /** Throws `replay.no_system` where there is none. */
 export async function findSystem(env: Environment): Promise<RunningSystem> {
-  const home = resolve(env.HEADRACE_HOME || join(REPOSITORY, ".headrace"));
+  const home = homeOf(env);
   return (await fromHome(home)) ?? fromEnvironment(env) ?? nowhere(home);
 }
+
+/** Where the running system answers; throws `load.no_system` where that is not told. */
+export async function findApi(env: Environment): Promise<Api> {
+  const home = homeOf(env);
+  const { HEADRACE_URL: url, HEADRACE_TOKEN: token } = env;
+  const api = (await fromHome(home))?.api ?? (url && token ? { url, token } : undefined);
+  if (api !== undefined) return api;
+  throw unavailable(
+    "load.no_system",
+    `no Headrace is running on ${home}. Start one (npm start), name the folder of one that runs (HEADRACE_HOME), or say where it answers: HEADRACE_URL, and HEADRACE_TOKEN, a token with scope admin.`,
+  );
+}
+
+const homeOf = (env: Environment): string =>
+  resolve(env.HEADRACE_HOME || join(REPOSITORY, ".headrace"));
 
 async function fromHome(home: string): Promise<RunningSystem | undefined> {
   const path = join(home, "running.json");

@@ -5,6 +5,8 @@ import type * as z from "zod";
 export interface PartitionProgress {
   /** The first offset that was not read. */
   readonly nextOffset: number;
+  /** Every event before it is in all finished results. */
+  readonly finishedOffset: number;
   /** Records whose event was stored. */
   readonly events: number;
   /** Records whose event had been stored before. */
@@ -19,6 +21,7 @@ export type TopicProgress = ReadonlyMap<number, PartitionProgress>;
 
 export const UNREAD: PartitionProgress = {
   nextOffset: 0,
+  finishedOffset: 0,
   events: 0,
   duplicates: 0,
   deadLetters: 0,
@@ -36,6 +39,7 @@ export const PartitionFigures = ToldProgress.pick({
   topic: true,
   partition: true,
   next_offset: true,
+  finished_offset: true,
   events: true,
   duplicates: true,
   dead_letters: true,
@@ -53,6 +57,7 @@ export function topicProgress(
       one.partition,
       {
         nextOffset: one.next_offset,
+        finishedOffset: one.finished_offset,
         events: one.events,
         duplicates: one.duplicates,
         deadLetters: one.dead_letters,

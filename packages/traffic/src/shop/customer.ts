@@ -19,6 +19,8 @@ export interface Customer {
   readonly eagerness: number;
   /** Logs in at the beginning of a visit. */
   readonly logsInFirst: boolean;
+  /** What the shop calls those that are as eager. */
+  readonly segment: string;
 }
 
 export const REGIONS: Weighted<string> = [
@@ -51,15 +53,21 @@ export function customer(number: number): Customer {
   const random = createRandom(CUSTOMER_SEED ^ number);
   const first = randomIndex(random, CATEGORIES.length);
   const second = (first + 1 + randomIndex(random, CATEGORIES.length - 1)) % CATEGORIES.length;
-  return {
+  const habits = {
     id: `u-${String(number).padStart(6, "0")}`,
     region: randomChoice(random, REGIONS),
     device: randomChoice(random, DEVICES),
     channel: randomChoice(random, CHANNELS),
-    favourites: [first, second],
+    favourites: [first, second] as const,
     eagerness: 0.4 + 1.2 * random.next(),
     logsInFirst: random.next() < 0.35,
   };
+  return { ...habits, segment: segmentOf(habits.eagerness) };
+}
+
+function segmentOf(eagerness: number): string {
+  if (eagerness > 1.35) return "loyal";
+  return eagerness > 0.7 ? "regular" : "browsing";
 }
 
 /** The number of a customer out of `customers`: some come every day, most now and then. */
