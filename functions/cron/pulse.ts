@@ -5,11 +5,23 @@
  */
 import { pulseHandler } from "@headrace/handler";
 import { functionsOf } from "../manifest.ts";
+import { cron as eraseUsers } from "./erase-users.ts";
 import { cron as fillGaps } from "./fill-gaps.ts";
+import { cron as findJoins } from "./find-joins.ts";
+import { cron as finishSessions } from "./finish-sessions.ts";
 import { cron as finishWindows } from "./finish-windows.ts";
+import { cron as refreshSegments } from "./refresh-segments.ts";
 import { cron as watchProgress } from "./watch-progress.ts";
 
-const fast = [fillGaps, finishWindows, watchProgress];
+const fast = [
+  eraseUsers,
+  fillGaps,
+  findJoins,
+  finishSessions,
+  finishWindows,
+  refreshSegments,
+  watchProgress,
+];
 
 export const handler = pulseHandler(
   functionsOf("cron").flatMap(({ file, trigger }) => {

@@ -1,5 +1,6 @@
 /**
- * Once per deploy: topics, roles and migrations, before code of the new release serves.
+ * Once per deploy: topics, roles, migrations and how long raw events are kept, before code of the new
+ * release serves.
  *
  * Safe to repeat: what is there already is left. What fails throws, which fails the deploy and leaves
  * the former release serving; migrations that were applied before the failing one stay, so a schema
@@ -20,6 +21,7 @@ import {
   kafkaConfig,
   pool,
   type ReleaseTopic,
+  rawRetentionDays,
   releaseTopics,
   rolePasswords,
 } from "@headrace/handler";
@@ -38,12 +40,13 @@ const WAKING_MS = 90_000;
 export const handler = deployHandler<Prepared>(async ({ log }) => {
   // Read whole first: a deploy that lacks a setting changes nothing.
   const topics = releaseTopics();
+  const retention = { raw_retention: `${rawRetentionDays()} days` };
   const owner = databaseAddress("owner");
   const { size, serverConnections } = config();
   const roles = { size, passwords: rolePasswords() };
   await makeTopics(topics);
   const setting = "the link DatabaseOwner";
-  const { applied } = await migrate(owner.url, {}, { roles, setting, waitMs: WAKING_MS });
+  const { applied } = await migrate(owner.url, retention, { roles, setting, waitMs: WAKING_MS });
   try {
     await makePartitionsAhead(pool("owner"));
     for (const name of await unsetLimits(pool("owner")))

@@ -1,6 +1,7 @@
 /**
- * For those who run Headrace: whether it is well, how far it has come, and the records that it could
- * not read, which can be sent again once what was wrong with their reading has been put right.
+ * For those who run Headrace: whether it is well, how far it has come, whether results are what raw
+ * events say, and the records that it could not read, which can be sent again once what was wrong with
+ * their reading has been put right.
  */
 import { markReplayed, type ReplayableLetter, selectLettersToReplay } from "@headrace/db";
 import { encodeFirstPosition, FIRST_POSITION_HEADER } from "@headrace/events";
@@ -11,13 +12,17 @@ import {
   limitParam,
   requireRange,
   route,
+  systemClock,
+  wholeParam,
 } from "@headrace/handler";
 import type { OutgoingRecord } from "@headrace/kafka";
 import { unavailable } from "@headrace/kernel";
 import {
+  AuditAnswer,
   DeadLetterAnswer,
   HealthAnswer,
   ProgressAnswer,
+  readAudit,
   readDeadLetters,
   readHealth,
   readProgress,
@@ -51,6 +56,17 @@ const DeadLettersAnswer = z.strictObject({
   dead_letters: z.array(DeadLetterAnswer),
   next_cursor: z.string().nullable(),
 });
+
+const AuditQuery = z.strictObject({
+  from: instantParam.optional(),
+  to: instantParam.optional(),
+  /** Hours of the range to audit, chosen by lot. */
+  sample: wholeParam({ min: 1, max: 1000 }).default(24),
+});
+/** An answer has to be there within 25 s; a hundred thousand events in a row take about five. */
+const AUDITED_EVENTS = 200_000;
+const COMPARING_MS = 12_000;
+const LISTED_DIFFERENCES = 100;
 
 /** Bound what one call holds in memory and sends. */
 const MAX_LETTERS = 500;
@@ -98,6 +114,26 @@ export const routes = {
   "GET /v1/progress": route(
     { scope: "reports:read", pool: "reports", answer: ProgressAnswer },
     ({ sql }) => readProgress(sql),
+  ),
+
+  "GET /v1/audit": route(
+    { scope: "admin", pool: "reports", query: AuditQuery, answer: AuditAnswer },
+    ({ query, sql, nowMicros }) => {
+      const toMicros = query.to ?? nowMicros;
+      const fromMicros = query.from ?? toMicros - DAY;
+      requireRange({ fromMicros, toMicros }, REACH);
+      const bounds = { sample: query.sample, events: AUDITED_EVENTS, limit: LISTED_DIFFERENCES };
+      const untilMs = systemClock.now() + COMPARING_MS;
+      return sql.snapshot((moment) =>
+        readAudit(moment, {
+          fromMicros,
+          toMicros,
+          ...bounds,
+          random: Math.random,
+          isTimeUp: () => systemClock.now() >= untilMs,
+        }),
+      );
+    },
   ),
 
   "GET /v1/dead-letters": route(
