@@ -27,8 +27,8 @@ const PULSE_INVOCATIONS = 2;
 /** What one provisioned poller of Lambda invokes at once, at most one for each partition that it reads. */
 const INVOCATIONS_PER_POLLER = 5;
 
-/** A part of the writers' limit, for HTTP functions that write. */
-const HTTP_SHARE = 0.2;
+/** Of the writers' limit, for HTTP functions that write; Kafka and cron functions have the rest. */
+const HTTP_SHARE = 1 / 3;
 /**
  * Server sessions that a proxy or pooler lends one invocation: one for each transaction, and a request
  * has one transaction at a time. A statement that outlives its request holds another until its timeout

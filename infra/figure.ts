@@ -8,7 +8,6 @@ export const PANELS = [
   "Set aside and lost",
   "Failures",
   "Errors of functions",
-  "Throttled invocations",
   "HTTP",
   "HTTP response time (ms)",
   "Database load (%)",
@@ -21,7 +20,8 @@ export type Panel = (typeof PANELS)[number];
 export interface Figure {
   /** Also the alarm's; unique in its stage. */
   readonly name: string;
-  readonly panel: Panel;
+  /** Left out: its alarm says enough, and a dashboard of more than 50 figures is paid for. */
+  readonly panel?: Panel;
   readonly metric: Metric;
   readonly statistic: "Average" | "Maximum" | "Minimum" | "SampleCount" | "Sum" | "p50" | "p99";
   readonly periodSeconds: number;

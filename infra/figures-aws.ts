@@ -1,7 +1,7 @@
 /** Figures that AWS keeps of what runs: functions, schedules, the HTTP API. */
 import { functions as entries, type FunctionEntry } from "../functions/manifest.ts";
 import { componentName } from "./component-name.ts";
-import { FIVE_MINUTES, type Figure, MISSING } from "./figure.ts";
+import { FIVE_MINUTES, type Figure, MISSING, type Panel } from "./figure.ts";
 import type { Parts } from "./parts.ts";
 
 /** A function that seldom runs fails seldom, too. */
@@ -36,7 +36,6 @@ export function functionFigures({ functions }: Parts): readonly Figure[] {
       },
       {
         ...of("Throttles"),
-        panel: "Throttled invocations",
         limit: {
           ...limit,
           periods: 3,
@@ -74,7 +73,7 @@ export const missedRunFigures = ({ crons }: Parts): readonly Figure[] => [
 export function apiFigures({ api }: Parts): readonly Figure[] {
   const of = (
     metric: string,
-    panel: Figure["panel"],
+    panel: Panel,
     statistic: Figure["statistic"],
   ): Omit<Figure, "limit"> => ({
     name: `Api${metric}${statistic === "Sum" ? "" : statistic.toUpperCase()}`,

@@ -1,6 +1,6 @@
 /** Figures that AWS keeps of its databases; Neon's are in Neon's own console. */
 import { maxConnections } from "@headrace/capacity";
-import { FIVE_MINUTES, type Figure, type Limit, MISSING } from "./figure.ts";
+import { FIVE_MINUTES, type Figure, type Limit, MISSING, type Panel } from "./figure.ts";
 import type { Parts } from "./parts.ts";
 import { serverOf } from "./server.ts";
 
@@ -85,7 +85,7 @@ const proxyFigure = (dimensions: Dimensions): Figure =>
 
 function figure(
   metric: string,
-  panel: Figure["panel"],
+  panel: Panel,
   statistic: Figure["statistic"],
   dimensions: Dimensions,
   limit?: Limit,

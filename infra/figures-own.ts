@@ -3,7 +3,7 @@
  * mappings. Gauges come from `watch-progress`, every ten seconds while `pulse` runs.
  */
 import { componentName } from "./component-name.ts";
-import { FIVE_MINUTES, type Figure, type Limit, MINUTE, MISSING } from "./figure.ts";
+import { FIVE_MINUTES, type Figure, type Limit, MINUTE, MISSING, type Panel } from "./figure.ts";
 import type { Parts } from "./parts.ts";
 import { consumers } from "./topics.ts";
 
@@ -34,12 +34,7 @@ const lasting = (threshold: number, why: string): Limit => ({
   why,
 });
 
-type Own = (
-  metric: string,
-  panel: Figure["panel"],
-  statistic: Figure["statistic"],
-  limit?: Limit,
-) => Figure;
+type Own = (metric: string, panel: Panel, statistic: Figure["statistic"], limit?: Limit) => Figure;
 
 export function ownFigures({ stage }: Parts): readonly Figure[] {
   const own: Own = (metric, panel, statistic, limit) => ({
@@ -118,6 +113,14 @@ export function ownFigures({ stage }: Parts): readonly Figure[] {
       "Sum",
       again(
         "A cron has failed again and again for a quarter of an hour. See the logs of the functions whose names begin with Cron.",
+      ),
+    ),
+    own(
+      "AuditDifferences",
+      "Failures",
+      "Sum",
+      atOnce(
+        "Results differ from raw events. Table audit_runs has the rows; npm run rebuild makes them again, and the cause is a bug to report.",
       ),
     ),
     own("OverdueSessions", "Failures", "Sum"),

@@ -1,7 +1,7 @@
 /**
- * What a deploy does once, before any code of the new release serves: migrations, roles and topics, by
- * one function that is invoked by the deploy itself. Its failure is the deploy's, and the old release
- * goes on serving.
+ * What a deploy does once, before any code of the new release serves: migrations, roles, topics and how
+ * long raw events are kept, by one function that is invoked by the deploy itself. Its failure is the
+ * deploy's, and the old release goes on serving.
  */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -25,19 +25,22 @@ export interface Release {
 
 export function prepareRelease(ground: Omit<Ground, "prepared">): Release {
   const { stage, kafka } = ground;
-  const topics = JSON.stringify(topicsOf(stage));
+  const told = {
+    TOPICS: JSON.stringify(topicsOf(stage)),
+    RAW_RETENTION_DAYS: String(stage.events.rawRetentionDays),
+  };
   const functions = new Map<string, sst.aws.Function>();
   const invocations = functionsOf("deploy").map((entry) => {
     const created = createFunction(
       entry,
       { ...ground, prepared: [] },
       {
-        environment: { TOPICS: topics, ...connectionsOf(stage), ...kafka.topicEnvironment },
+        environment: { ...told, ...connectionsOf(stage), ...kafka.topicEnvironment },
         copyFiles: [MIGRATIONS],
       },
     );
     functions.set(entry.file, created);
-    const release = releaseOf(stage, topics);
+    const release = releaseOf(stage, told);
     return new aws.lambda.Invocation(
       `${componentName(entry)}Run`,
       {
@@ -69,8 +72,8 @@ const placeOf = ({ database, kafka }: Omit<Ground, "prepared">): $util.Output<st
   ).apply((text) => createHash("sha256").update(text).digest("hex"));
 
 /** Another one when there may be something to do. */
-function releaseOf(stage: Stage, topics: string): string {
-  const hash = createHash("sha256").update(stage.size).update(topics);
+function releaseOf(stage: Stage, told: Readonly<Record<string, string>>): string {
+  const hash = createHash("sha256").update(stage.size).update(JSON.stringify(told));
   for (const folder of SOURCES) {
     const path = join($cli.paths.root, folder);
     const names = readdirSync(path, { recursive: true, encoding: "utf8" }).toSorted();

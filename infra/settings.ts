@@ -95,9 +95,12 @@ const ExistingKafka = z.strictObject({
 const Events = z.strictObject({
   /** More can be asked for later, but then keys move to other partitions. */
   partitions: z.int().min(1).max(1_000),
+  /** Of the topics. */
   retentionHours: z.int().min(1).max(8_760),
   /** How far back an event may lie. */
   horizonDays: z.int().min(1).max(3_650),
+  /** How long the database keeps events themselves; they go by whole weeks, what came of them stays. */
+  rawRetentionDays: z.int().min(7).max(36_500),
 });
 
 /** Provisioned pollers of each event source mapping. */

@@ -23,7 +23,7 @@ export interface SizeDefaults {
   readonly http: Stage["http"];
 }
 
-const logRetention = { retentionHours: 168, horizonDays: 400 } as const;
+const retention = { retentionHours: 168, horizonDays: 400, rawRetentionDays: 400 } as const;
 
 const standard: SizeDefaults = {
   database: "rds",
@@ -35,10 +35,10 @@ const standard: SizeDefaults = {
     proxy: true,
     multiZone: false,
   },
-  aurora: { version: "17", minCapacity: 0, maxCapacity: 12, pauseAfterMinutes: 5 },
+  aurora: { version: "17", minCapacity: 0, maxCapacity: 14, pauseAfterMinutes: 5 },
   neon: { memoryGigabytes: 8, maxConnections: 901, sleeps: true },
   mskProvisioned: { version: "3.9.x", instance: "kafka.m7g.large", brokers: 4 },
-  events: { partitions: 6, ...logRetention },
+  events: { partitions: 6, ...retention },
   pollers: { min: 1, max: 2 },
   http: { ratePerSecond: 200, burst: 400, origins: [] },
 };
@@ -50,7 +50,7 @@ export const SIZE_DEFAULTS: Readonly<Record<Size, SizeDefaults>> = {
     database: "neon",
     kafka: "existing",
     neon: { memoryGigabytes: 4, maxConnections: 450, sleeps: true },
-    events: { partitions: 4, ...logRetention },
+    events: { partitions: 4, ...retention },
     pollers: undefined,
     http: { ratePerSecond: 50, burst: 100, origins: [] },
   },
@@ -65,10 +65,10 @@ export const SIZE_DEFAULTS: Readonly<Record<Size, SizeDefaults>> = {
       proxy: true,
       multiZone: true,
     },
-    aurora: { version: "17", minCapacity: 2, maxCapacity: 80, pauseAfterMinutes: 5 },
+    aurora: { version: "17", minCapacity: 2, maxCapacity: 84, pauseAfterMinutes: 5 },
     neon: { memoryGigabytes: 64, maxConnections: 4_000, sleeps: false },
     mskProvisioned: { version: "3.9.x", instance: "express.m7g.large", brokers: 3 },
-    events: { partitions: 24, ...logRetention },
+    events: { partitions: 24, ...retention },
     pollers: { min: 2, max: 4 },
     http: { ratePerSecond: 2_000, burst: 4_000, origins: [] },
   },

@@ -9,6 +9,7 @@ export function stageFaults(stage: Stage, dev: boolean): readonly Fault[] {
     ...exampleFaults(stage, dev),
     ...placeFaults(stage),
     ...kafkaFaults(stage),
+    ...retentionFaults(stage),
     ...pollerFaults(stage),
     ...databaseFaults(stage),
     ...connectionFaults(stage),
@@ -84,6 +85,17 @@ function kafkaFaults({ size, kafka, events }: Stage): Fault[] {
       message: "Express brokers have no storage to size: remove it",
     });
   return faults;
+}
+
+/** What is older than raw events are kept is refused (`event.expired`), whatever the horizon allows. */
+function retentionFaults({ events: { horizonDays, rawRetentionDays } }: Stage): Fault[] {
+  if (horizonDays <= rawRetentionDays) return [];
+  return [
+    {
+      path: "events.rawRetentionDays",
+      message: `is ${rawRetentionDays}, and an event may be ${horizonDays} days old (events.horizonDays): older ones than are kept would be refused, so raise it, or lower the horizon`,
+    },
+  ];
 }
 
 function pollerFaults({ size, pollers, events }: Stage): Fault[] {

@@ -12,6 +12,8 @@ import { rowsOf } from "../db/take-in.ts";
 import { type Bundle, bundleFunctions } from "../support/bundles.ts";
 import {
   anEvent,
+  aUser,
+  auditOfEvents,
   type CloudStage,
   startCloudStage,
   windowsOfEvents,
@@ -50,6 +52,8 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => Promise.all(running.map((lambda) => lambda.stop())));
 
+/** Of an HTTP function's answer. */
+const bodyOf = ({ result }: Invoked) => JSON.parse((result as { body: string }).body);
 const bundleOf = ({ file }: FunctionEntry): Bundle =>
   bundles.get(file) ?? expect.fail(`${file} is not packed`);
 const entryOf = (file: string): FunctionEntry =>
@@ -123,24 +127,70 @@ describe("the functions of one stage, in the order in which the cloud starts the
     ]);
   });
 
+  test("the audit finds that results are what raw events say, and keeps that it looked", async () => {
+    await stage.pool.query("truncate audit_runs");
+    expect((await run("cron/audit")).result).toEqual({ ran: true });
+    const runs = await rowsOf(stage.pool, "select ok, differences from audit_runs");
+    const found = { ok: true, differences: [] };
+    expect(runs).toEqual([found, found]);
+  });
+
   test("a request's events reach Kafka", async () => {
     const { result } = await run("http/collect", stage.request("POST", "/v1/events", anEvent()));
     expect(result).toMatchObject({ statusCode: 202 });
   });
 
   test("reports answer from what was taken in", async () => {
-    const { result } = await run("http/reports", stage.request("GET", windowsOfEvents));
-    expect(result).toMatchObject({ statusCode: 200 });
-    const { windows } = JSON.parse((result as { body: string }).body);
-    expect(windows).toMatchObject([{ event_count: 2, revenue: "25.00" }]);
+    const told = await run("http/reports", stage.request("GET", windowsOfEvents));
+    expect(told.result).toMatchObject({ statusCode: 200 });
+    expect(bodyOf(told).windows).toMatchObject([{ event_count: 2, revenue: "25.00" }]);
   });
 
-  test("health and progress are told, by one process after the other request", async () => {
+  test("health, progress and an audit are told by one process, a request after the other", async () => {
     const lambda = await start(entryOf("http/operations"));
     const health = await lambda.invoke(stage.request("GET", "/health"));
     expect(health.result).toMatchObject({ statusCode: 200 });
     const progress = await lambda.invoke(stage.request("GET", "/v1/progress"));
-    expect(JSON.parse((progress.result as { body: string }).body).partitions).toHaveLength(2);
+    expect(bodyOf(progress).partitions).toHaveLength(2);
+    const audit = bodyOf(await lambda.invoke(stage.request("GET", auditOfEvents)));
+    expect(audit).toMatchObject({ ok: true, differences: [] });
+    expect(audit.checked).toContainEqual({ what: "sessions", rows: 1, differences: 0 });
+    expect(lambda.lines.stderr).toEqual([]);
+  });
+
+  test("a user is stored with a segment, and the events of the user are told", async () => {
+    const stored = await run("http/dimensions", stage.request("PUT", "/v1/users/u1", aUser));
+    expect(stored.result).toMatchObject({ statusCode: 201 });
+    const told = await run("http/users", stage.request("GET", "/v1/users/u1/events"));
+    expect(told.result).toMatchObject({ statusCode: 200 });
+    expect(bodyOf(told).events).toHaveLength(2);
+  });
+
+  test("a join is declared, and listed by the same process", async () => {
+    const lambda = await start(entryOf("http/joins"));
+    const join = { left: "product_view", right: "purchase", within: "1h" };
+    const declared = await lambda.invoke(stage.request("PUT", "/v1/joins/view-purchase", join));
+    expect(declared.result).toMatchObject({ statusCode: 201 });
+    const listed = await lambda.invoke(stage.request("GET", "/v1/joins"));
+    expect(bodyOf(listed).joins).toContainEqual(expect.objectContaining(join));
+    expect(lambda.lines.stderr).toEqual([]);
+  });
+
+  test("who asks to be erased is, once the results hold what came before, and the figures stay", async () => {
+    const lambda = await start(entryOf("http/users"));
+    const ask = (method: string, target: string) => lambda.invoke(stage.request(method, target));
+    const asked = await ask("DELETE", "/v1/users/u1");
+    expect(asked.result).toMatchObject({ statusCode: 202 });
+    await run("cron/erase-users");
+    await run("cron/pulse", undefined, { millis: 7_000 });
+    await run("cron/erase-users");
+    expect(bodyOf(await ask("GET", `/v1/erasures/${bodyOf(asked).job_id}`))).toMatchObject({
+      state: "done",
+      events: 2,
+    });
+    expect(bodyOf(await ask("GET", "/v1/users/u1/events")).events).toEqual([]);
+    const told = await run("http/reports", stage.request("GET", windowsOfEvents));
+    expect(bodyOf(told).windows).toMatchObject([{ event_count: 2, revenue: "25.00" }]);
     expect(lambda.lines.stderr).toEqual([]);
   });
 });

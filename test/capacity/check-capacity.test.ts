@@ -12,7 +12,7 @@ import { expect, test } from "vitest";
 const GB = 1024 ** 3;
 const functions = [
   { name: "kafka/ingest-events", instances: 5, connections: { worker: 2 } },
-  { name: "cron/pulse", instances: 2, connections: { worker: 4 } },
+  { name: "cron/pulse", instances: 2, connections: { worker: 8 } },
 ];
 const standard: Capacity = {
   size: "standard",
@@ -37,13 +37,13 @@ test.each<[string, Capacity]>([
 test("functions that may open more than their role is allowed are named, with the remedy", () => {
   const [fault, ...others] = checkCapacity({
     ...standard,
-    functions: [{ name: "kafka/ingest-events", instances: 20, connections: { worker: 2 } }],
+    functions: [{ name: "kafka/ingest-events", instances: 24, connections: { worker: 2 } }],
     pooled: { worker: 3, reports: 12 },
   });
   expect(others).toEqual([]);
   expect(fault?.path).toBe("connections.worker");
   expect(fault?.message).toMatch(
-    /may hold 34 .* may open 43 \(kafka\/ingest-events 20 × 2, the pooler 3\): lower/,
+    /may hold 50 .* may open 51 \(kafka\/ingest-events 24 × 2, the pooler 3\): lower/,
   );
 });
 
@@ -52,7 +52,7 @@ test("a server that allows fewer connections than the size needs is told, with t
   expect(others).toEqual([]);
   expect(fault?.path).toBe("connections");
   expect(fault?.message).toMatch(
-    /needs 136 .*worker 34, orders 50, reports 12, spare 40.* allows 100: raise/,
+    /needs 152 .*worker 50, orders 50, reports 12, spare 40.* allows 100: raise/,
   );
 });
 
@@ -120,7 +120,7 @@ test("a larger server or fewer functions never bring a fault", () => {
 test("the large size has the figures that the product promises", () => {
   expect(roleLimits("large")).toEqual({
     worker: {
-      connections: 60,
+      connections: 80,
       workMemMegabytes: 16,
       transactionTimeoutMs: 10_000,
       idleInTransactionTimeoutMs: 3_000,

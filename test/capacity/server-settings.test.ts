@@ -56,7 +56,7 @@ test("a server of 8 GB in the cloud, worked out by hand", () => {
   expect(parameter("rds", "checkpoint_timeout")).toBe("900");
   expect(parameter("rds", "deadlock_timeout")).toBe("200");
   expect(parameter("rds", "jit")).toBe("0");
-  expect(parameter("rds", "max_connections")).toBe("136");
+  expect(parameter("rds", "max_connections")).toBe("152");
 });
 
 test("Aurora is told nothing about checkpoints and caches, which are its own", () => {

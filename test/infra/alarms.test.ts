@@ -30,6 +30,7 @@ const ofFunctions = functions
 
 const everywhere = [
   "Api5xx",
+  "AuditDifferences",
   "CronFailures",
   "DeadLetters",
   "FailedBatches",

@@ -109,8 +109,15 @@ test(
     const stage = await evaluate({ settings: settingsFor("standard", { database }) });
     const reservedOf = (component: string) =>
       stage.functions.get(component)?.inputs.reservedConcurrentExecutions;
-    expect(reservedOf("HttpReports")).toBe(3);
-    expect(reservedOf("HttpOperations")).toBe(3);
+    // 12 sessions of readers for three of them, a third of 50 writers' for four, 2 for each invocation.
+    for (const name of [
+      "HttpReports",
+      "HttpUsers",
+      "HttpDimensions",
+      "HttpJoins",
+      "HttpOperations",
+    ])
+      expect([name, reservedOf(name)]).toEqual([name, 2]);
     expect(reservedOf("HttpCollect")).toBe(undefined);
   },
   EVALUATION_MS,
@@ -129,8 +136,12 @@ test(
       KafkaIngestEvents: 20,
       CronPulse: 2,
       CronMaintainPartitions: 1,
-      HttpReports: 10,
-      HttpOperations: 10,
+      CronAudit: 1,
+      HttpReports: 6,
+      HttpUsers: 6,
+      HttpDimensions: 6,
+      HttpJoins: 6,
+      HttpOperations: 6,
     });
     expect(
       stage.the("aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup").inputs,
@@ -155,6 +166,25 @@ test(
     );
     expect(second.release).toBe(first.release);
     expect(second.place).not.toBe(first.place);
+  },
+  EVALUATION_MS,
+);
+
+test(
+  "how long raw events are kept is told to the deploy, and a change of it is prepared",
+  async () => {
+    const stages = [
+      await evaluate({ settings: settingsFor("starter") }),
+      await evaluate({ settings: settingsFor("starter", { events: { rawRetentionDays: 800 } }) }),
+    ];
+    const told = stages.map(
+      (stage) => stage.environmentOf("DeployPrepareStage").RAW_RETENTION_DAYS,
+    );
+    expect(told).toEqual(["400", "800"]);
+    const [before, after] = stages.map(
+      (stage) => stage.the("aws:lambda/invocation:Invocation").inputs.triggers.release,
+    );
+    expect(after).not.toBe(before);
   },
   EVALUATION_MS,
 );

@@ -142,6 +142,7 @@ describe.each(["starter", "standard", "large"] as const)("size %s", (size) => {
       expect("AUTH_ISSUER" in own).toBe(component.startsWith("Http"));
       expect("KAFKA_FAILURES" in own).toBe(component.startsWith("Kafka"));
       expect("TOPICS" in own).toBe(component.startsWith("Deploy"));
+      expect("RAW_RETENTION_DAYS" in own).toBe(component.startsWith("Deploy"));
       expect(own.MAX_CONNECTIONS).toBe(
         component.startsWith("Deploy") && settings.database.kind !== "neon"
           ? String(maxConnections(size))

@@ -31,6 +31,7 @@ const wakesPulse = "lambda: InvokeFunction → function CronPulse";
 const schedules: Table = {
   CronPulseSchedule: startsRunsOf("CronPulse"),
   CronMaintainPartitionsSchedule: startsRunsOf("CronMaintainPartitions"),
+  CronAuditSchedule: startsRunsOf("CronAudit"),
 };
 
 /** Kafka knows its users by password there, and Neon too. */
@@ -40,8 +41,12 @@ const starter: Table = {
   KafkaIngestEvents: [wakesPulse, "secretsmanager: GetSecretValue → secret KafkaLogin"],
   CronPulse: ["sqs: SendMessage → queue MissedRuns"],
   CronMaintainPartitions: ["sqs: SendMessage → queue MissedRuns"],
+  CronAudit: ["sqs: SendMessage → queue MissedRuns"],
   HttpCollect: [],
   HttpReports: [],
+  HttpUsers: [],
+  HttpDimensions: [],
+  HttpJoins: [],
   HttpOperations: [],
 };
 
@@ -65,8 +70,12 @@ const withNetwork: Table = {
     "sqs: SendMessage → queue MissedRuns",
   ],
   CronMaintainPartitions: ["sqs: SendMessage → queue MissedRuns"],
+  CronAudit: ["sqs: SendMessage → queue MissedRuns"],
   HttpCollect: produces,
   HttpReports: [],
+  HttpUsers: [],
+  HttpDimensions: [],
+  HttpJoins: [],
   HttpOperations: produces,
   DatabaseProxy: [
     "secretsmanager: GetSecretValue → secret DatabaseProxySecret, secret DatabaseProxySecretheadrace_worker, secret DatabaseProxySecretheadrace_orders, secret DatabaseProxySecretheadrace_reports",

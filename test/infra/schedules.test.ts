@@ -30,10 +30,12 @@ test(
     expect(schedulesOf(stage)).toEqual({
       CronPulse: "rate(1 minute)",
       CronMaintainPartitions: "rate(1 hour)",
+      CronAudit: "rate(1 hour)",
     });
     expect(retriesOf(stage)).toMatchObject({
       CronPulse: [0, 60],
       CronMaintainPartitions: [2, 3600],
+      CronAudit: [2, 3600],
     });
     expect(stage.ofType("sst:sst:LinkRef").some(({ name }) => name === "PulseLinkRef")).toBe(false);
   },
@@ -53,11 +55,13 @@ describe.each(sleeping)("where the database sleeps (%s)", (_, settings) => {
       expect(schedulesOf(stage)).toEqual({
         CronPulse: "cron(17 3 * * ? *)",
         CronMaintainPartitions: "cron(17 3 * * ? *)",
+        CronAudit: "cron(17 3 * * ? *)",
       });
       // The next run may be a day away, and the first may fail while the database wakes.
       expect(retriesOf(stage)).toMatchObject({
         CronPulse: [2, 21_600],
         CronMaintainPartitions: [2, 21_600],
+        CronAudit: [2, 21_600],
       });
       // A proxy holds connections open, and a database that somebody is connected to does not sleep.
       expect(stage.ofType("aws:rds/proxy:Proxy")).toEqual([]);

@@ -49,7 +49,12 @@ describe("defaults", () => {
       events: { partitions: 48 },
     });
     expect(database).toMatchObject({ storageGigabytes: 2_000, instance: "r7g.2xlarge" });
-    expect(events).toEqual({ partitions: 48, retentionHours: 168, horizonDays: 400 });
+    expect(events).toEqual({
+      partitions: 48,
+      retentionHours: 168,
+      horizonDays: 400,
+      rawRetentionDays: 400,
+    });
   });
 
   test("Aurora sleeps where its least capacity is 0, and not otherwise", () => {
@@ -77,10 +82,14 @@ describe("a size resolves with another part", () => {
     ["standard", { database: { kind: "rds", proxy: false } }],
     ["standard", { kafka: { kind: "msk-provisioned" } }],
     ["standard", { events: { partitions: 12 } }],
+    ["standard", { events: { partitions: 12 }, database: { kind: "aurora" } }],
+    ["standard", { events: { horizonDays: 30, rawRetentionDays: 30 } }],
+    ["standard", { events: { horizonDays: 3_650, rawRetentionDays: 3_650 } }],
     ["standard", { pollers: { max: 6 } }],
     ["large", {}],
     ["large", { kafka: { kind: "msk-serverless" } }],
     ["large", { database: { kind: "aurora" } }],
+    ["large", { database: { kind: "rds", proxy: false } }],
     ["large", { database: { kind: "neon" } }],
     ["large", { events: { partitions: 1_000 } }],
   ])("%s with %j", (size, changes) => {
@@ -217,20 +226,26 @@ describe("settings that contradict each other are refused", () => {
     [
       "a least capacity above the largest",
       "standard",
-      { database: { kind: "aurora", minCapacity: 20, maxCapacity: 12 } },
-      /^database\.minCapacity: is above database\.maxCapacity \(12\): lower it$/,
+      { database: { kind: "aurora", minCapacity: 20 } },
+      /^database\.minCapacity: is above database\.maxCapacity \(14\): lower it$/,
+    ],
+    [
+      "a horizon beyond what is kept",
+      "standard",
+      { events: { horizonDays: 1_000 } },
+      /^events\.rawRetentionDays: is 400, and an event may be 1000 days old \(events\.horizonDays\).*raise it, or lower the horizon$/,
     ],
     [
       "more connections than the writers may have",
       "standard",
       { events: { partitions: 24 }, pollers: { max: 3 } },
-      /^pollers\.max: role worker may hold 34 connections in size standard, and functions may open \d+ \(.*kafka\/ingest-events 15 × 2.*the pooler 6\).*lower/,
+      /^pollers\.max: role worker may hold 50 connections in size standard, and functions may open \d+ \(.*kafka\/ingest-events 15 × 2.*the pooler 16\).*lower/,
     ],
     [
       "more partitions than starter has connections for",
       "starter",
       { events: { partitions: 12 } },
-      /^events\.partitions: role worker may hold 16 connections/,
+      /^events\.partitions: role worker may hold 24 connections/,
     ],
     [
       "more memory than the server has",

@@ -77,7 +77,9 @@ export async function startCloudStage(
           ...(isHttp
             ? { AUTH_ISSUER: issuer.url, AUTH_AUDIENCE: AUDIENCE, AUTH_JWKS_URL: issuer.keysUrl }
             : {}),
-          ...(trigger.kind === "deploy" ? { TOPICS: topicsOf(topic) } : {}),
+          ...(trigger.kind === "deploy"
+            ? { TOPICS: topicsOf(topic), RAW_RETENTION_DAYS: "400" }
+            : {}),
         },
       };
     },
@@ -95,11 +97,8 @@ export async function startCloudStage(
           return schedulerEvent;
         case "http": {
           const [{ method, path } = { method: "GET", path: "/" }] = trigger.routes;
-          return stage.request(
-            method,
-            requestOf[path] ?? path,
-            method === "POST" ? [anEvent()] : undefined,
-          );
+          const body = bodyOf[`${method} ${path}`]?.();
+          return stage.request(method, path.replace("{id}", "u1"), body);
         }
       }
     },
@@ -120,9 +119,13 @@ const instant = (millis: number): string => new Date(millis).toISOString();
 /** The minute of the windows report that holds all of `anEvent`. */
 export const windowsOfEvents = `/v1/reports/windows?size=10s&event_type=purchase&from=${instant(begin)}&to=${instant(begin + MINUTE)}`;
 
-/** Routes that cannot be asked without a query. */
-const requestOf: Readonly<Record<string, string>> = {
-  "/v1/reports/windows": windowsOfEvents,
+/** An audit of every hour that the events may lie in. */
+export const auditOfEvents = `/v1/audit?from=${instant(begin)}&to=${instant(begin + MINUTE)}`;
+
+/** Of functions' first routes, those that want one. */
+const bodyOf: Readonly<Record<string, () => unknown>> = {
+  "POST /v1/events": () => [anEvent()],
+  "PUT /v1/users/{id}": () => aUser,
 };
 
 const topicsOf = (topic: string): string =>
@@ -139,6 +142,8 @@ export const anEvent = () => ({
   value: 2,
   amount: "12.50",
 });
+
+export const aUser = { name: "Ada", segment: "gold" };
 
 /** As EventBridge Scheduler sends where a schedule names no input. */
 const schedulerEvent = {

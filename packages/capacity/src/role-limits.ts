@@ -57,10 +57,10 @@ const SHARES: Readonly<Record<Size, Share>> = {
   // One machine shares its memory with Kafka and the functions, hence the small sorts.
   local: { worker: [40, 16], orders: [100, 64], reports: [20, 64], reportMs: REPORT_MS },
   // Fits the smallest server that Neon rents (1 GB allows 97 sessions) in number, 4 GB in memory.
-  starter: { worker: [16, 16], orders: [30, 16], reports: [8, 32], reportMs: REPORT_BY_HTTP_MS },
+  starter: { worker: [24, 16], orders: [24, 16], reports: [8, 32], reportMs: REPORT_BY_HTTP_MS },
   // The writers' of these two let every poller that the size has by default run at its most.
-  standard: { worker: [34, 16], orders: [50, 16], reports: [12, 64], reportMs: REPORT_BY_HTTP_MS },
-  large: { worker: [60, 16], orders: [100, 64], reports: [20, 512], reportMs: REPORT_BY_HTTP_MS },
+  standard: { worker: [50, 16], orders: [50, 16], reports: [12, 64], reportMs: REPORT_BY_HTTP_MS },
+  large: { worker: [80, 16], orders: [100, 64], reports: [20, 512], reportMs: REPORT_BY_HTTP_MS },
 };
 
 export function roleLimits(size: Size): Readonly<Record<RoleName, RoleLimits>> {
