@@ -2,18 +2,25 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  addSegmentEvents,
   ensureEpoch,
+  FOLLOWERS,
+  findJoins,
+  finishSessions,
   finishWindows,
+  haveFollowed,
   migrate,
   type Pool,
   releaseLease,
+  repeated,
   roleUrl,
 } from "@headrace/db";
 import { removePostgres, startPostgres } from "@headrace/local";
 import { afterAll, expect, test } from "vitest";
 import { testDatabase } from "../support/database.ts";
-import { differences } from "../support/recompute.ts";
+import { allDifferences, auditAll, differences } from "../support/recompute.ts";
 import { TEST_SETTINGS } from "../support/servers.ts";
+import { awaitCut } from "./await-cut.ts";
 import { event, leaseOf, rowsOf, takeIn, testPool } from "./take-in.ts";
 
 const old = await testDatabase();
@@ -73,6 +80,22 @@ const greatestTx = async (of: Pool): Promise<number> =>
     )[0]?.tx,
   );
 
+/** What each of them finds, under a lease that it gives back. */
+async function followAll(by: Pool): Promise<void> {
+  await awaitCut(by);
+  for (const [name, follow] of Object.entries(FOLLOWS)) {
+    const lease = await leaseOf(by, name);
+    await repeated(() => follow(by, lease, 1000));
+    await releaseLease(by, lease);
+  }
+}
+
+const FOLLOWS = {
+  "finish-sessions": finishSessions,
+  "find-joins": findJoins,
+  "refresh-segments": addSegmentEvents,
+};
+
 test("a new connection to the same server finds the epoch as it is", async () => {
   expect(await ensureEpoch(oldWorker)).toEqual({ epoch: 0, raised: false });
   expect(await ensureEpoch(oldWorker)).toEqual({ epoch: 0, raised: false });
@@ -83,13 +106,13 @@ test("after all rows were copied into another cluster the epoch is raised once a
   await migrate(old.ownerUrl, FOREVER);
   await migrate(server.url, FOREVER);
   // Its transaction ids run far ahead of the new cluster's.
-  const before = [event(), event({ value: 1 }), { bad: true }];
+  const before = [event(), event({ value: 1, event_type: "add_to_cart" }), { bad: true }];
   await takeIn(oldWorker, before, { topic: "t" });
   const lease = await leaseOf(oldWorker, "finish-windows");
   await finishWindows(oldWorker, lease, 1);
   await releaseLease(oldWorker, lease);
+  await followAll(oldWorker);
   await takeIn(oldWorker, [event({ value: 2 })], { topic: "t" });
-  await old.pool.query("update leases set tx_cursor = (select max(tx) from stream_events)");
   await copyAllRows(old.pool, pool);
   const last = await greatestTx(pool);
 
@@ -129,7 +152,13 @@ test("after all rows were copied into another cluster the epoch is raised once a
   expect(
     await rowsOf(pool, "select events, duplicates, dead_letters from stream_progress"),
   ).toEqual([{ events: 5, duplicates: 2, dead_letters: 2 }]);
-  expect(await differences(pool)).toEqual([]);
+  expect(await allDifferences(pool)).toEqual([]);
+
+  await followAll(worker);
+  const [now] = await rowsOf(pool, "select tx_horizon() as tx");
+  expect(await haveFollowed(worker, FOLLOWERS, Number(now?.tx))).toBe(true);
+  expect(await allDifferences(pool)).toEqual([]);
+  expect(await auditAll(pool)).toEqual([]);
 
   const next = await leaseOf(worker, "finish-windows");
   expect(next.fence).toBe(lease.fence + 1);

@@ -6,16 +6,17 @@ import {
   inTransaction,
   type Lease,
   openPart,
-  repeated,
   type Slice,
   sqlState,
 } from "@headrace/db";
 import { beforeEach, expect, test } from "vitest";
 import { testDatabase } from "../support/database.ts";
+import { awaitCut } from "./await-cut.ts";
 import { event, isWaiting, leaseOf, rowsOf, takeIn, testPool } from "./take-in.ts";
 
 const db = await testDatabase();
 const worker = testPool(db.workerUrl, 4);
+const holders = testPool(db.workerUrl);
 const reader = testPool(db.reportsUrl);
 const FOLLOWER = "some-follower";
 
@@ -26,6 +27,11 @@ beforeEach(async () => {
   );
   lease = await leaseOf(worker, FOLLOWER);
 });
+
+async function store(events: Parameters<typeof takeIn>[1]): Promise<void> {
+  await takeIn(worker, events);
+  await awaitCut(worker);
+}
 
 const at = (time: string) => event({ event_time: time });
 const take = (limit = 1_000_000): Promise<Slice | undefined> =>
@@ -44,7 +50,7 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 
 test("a slice holds whole transactions, one behind the other, each event once", async () => {
   const events = Array.from({ length: 9 }, () => at("2026-01-01T10:00:00Z"));
-  for (let from = 0; from < 9; from += 3) await takeIn(worker, events.slice(from, from + 3));
+  for (let from = 0; from < 9; from += 3) await store(events.slice(from, from + 3));
   const slices = [await take(4), await take(4)];
   expect(slices.map((slice) => slice?.rows)).toEqual([6, 3]);
   expect(slices[1]?.fromTx).toBe(slices[0]?.toTx);
@@ -56,13 +62,13 @@ test("a slice holds whole transactions, one behind the other, each event once", 
 });
 
 test("a transaction that is larger than the limit is one slice", async () => {
-  await takeIn(worker, [at("2026-01-01T10:00:00Z"), at("2026-01-01T10:00:01Z")]);
+  await store([at("2026-01-01T10:00:00Z"), at("2026-01-01T10:00:01Z")]);
   expect((await take(1))?.rows).toBe(2);
 });
 
 test("a slice says where its events lie, week by week", async () => {
-  await takeIn(worker, [at("2026-01-01T10:00:00Z"), at("2025-06-01T10:00:00Z")]);
-  await takeIn(worker, [at("2026-01-01T09:00:00Z")]);
+  await store([at("2026-01-01T10:00:00Z"), at("2025-06-01T10:00:00Z")]);
+  await store([at("2026-01-01T09:00:00Z")]);
   expect((await take())?.stretches).toEqual([
     { fromMicros: Date.UTC(2025, 5, 1, 10) * 1000, toMicros: Date.UTC(2025, 5, 1, 10) * 1000 },
     { fromMicros: Date.UTC(2026, 0, 1, 9) * 1000, toMicros: Date.UTC(2026, 0, 1, 10) * 1000 },
@@ -82,12 +88,13 @@ test("what commits slowly is not skipped, and what came after it waits", async (
     await slow.query("commit");
     slow.release();
   }
+  await awaitCut(worker);
   expect((await take())?.rows).toBe(1);
   expect(await openPart(reader, FOLLOWER)).toMatchObject({ rows: 0, stretches: [] });
 });
 
 test("an event is finished or open in every snapshot, never both, never neither", async () => {
-  await takeIn(worker, [at("2026-01-01T10:00:00Z")]);
+  await store([at("2026-01-01T10:00:00Z")]);
   await inTransaction(reader, "repeatable read", async (moment) => {
     const before = await openPart(moment, FOLLOWER);
     await take();
@@ -97,7 +104,7 @@ test("an event is finished or open in every snapshot, never both, never neither"
 });
 
 test("a failed slice moves nothing", async () => {
-  await takeIn(worker, [at("2026-01-01T10:00:00Z")]);
+  await store([at("2026-01-01T10:00:00Z")]);
   const failing = followSlice(worker, lease, 10, async () => {
     throw new Error("no");
   });
@@ -106,7 +113,7 @@ test("a failed slice moves nothing", async () => {
 });
 
 test("who has followed is told by the batches below a transaction, not by a cursor alone", async () => {
-  await takeIn(worker, [at("2026-01-01T10:00:00Z")]);
+  await store([at("2026-01-01T10:00:00Z")]);
   const [row] = await rowsOf(db.pool, "select tx_horizon() as tx");
   const tx = Number(row?.tx);
   expect(await haveFollowed(worker, [FOLLOWER], tx)).toBe(false);
@@ -116,8 +123,8 @@ test("who has followed is told by the batches below a transaction, not by a curs
   expect(await haveFollowed(worker, [FOLLOWER], tx + 1_000_000)).toBe(false);
 });
 
-test("a held cron's transaction waits, and then starts again with a snapshot of its own", async () => {
-  await takeIn(worker, [at("2026-01-01T10:00:00Z")]);
+test("a held cron's transaction waits, and then knows what was done meanwhile without starting again", async () => {
+  await store([at("2026-01-01T10:00:00Z")]);
   const snapshots: unknown[] = [];
   const following = () =>
     followSlice(worker, lease, 10, async (client) => {
@@ -129,7 +136,7 @@ test("a held cron's transaction waits, and then starts again with a snapshot of 
   let waiting: Promise<unknown> = Promise.resolve();
   await inTransaction(db.pool, "repeatable read", async (holder) => {
     await holdCrons(holder, [FOLLOWER, "never-ran"]);
-    waiting = repeated(following);
+    waiting = following();
     await until(() => isWaiting(worker));
     await holder.query("insert into settings_seen values (1)");
   });
@@ -138,11 +145,21 @@ test("a held cron's transaction waits, and then starts again with a snapshot of 
 });
 
 test("who holds a cron's results meets what the cron committed meanwhile, and starts again", async () => {
-  await takeIn(worker, [at("2026-01-01T10:00:00Z")]);
+  await store([at("2026-01-01T10:00:00Z")]);
   const holding = inTransaction(db.pool, "repeatable read", async (holder) => {
     await holder.query("select 1 from leases"); // its snapshot
     await take();
     await holdCrons(holder, [FOLLOWER]);
   });
   expect(sqlState(await holding.catch((error: unknown) => error))).toBe("40001");
+});
+
+test("who holds a cron waits for the slice that is under way, and then need not start again", async () => {
+  await store([at("2026-01-01T10:00:00Z")]);
+  let holding: Promise<unknown> = Promise.resolve();
+  await followSlice(worker, lease, 10, async () => {
+    holding = inTransaction(holders, "repeatable read", (holder) => holdCrons(holder, [FOLLOWER]));
+    await until(() => isWaiting(holders));
+  });
+  await holding;
 });

@@ -53,7 +53,8 @@ test("a lease that has ended is taken over with a higher fence, and then lost to
   const mine = await leaseOf(worker, "x");
   expect(mine.fence).toBe(old.fence + 1);
   expect(await renewLease(worker, old)).toBe(false);
-  await expect(requireLease(worker, old)).rejects.toMatchObject({
+  const writing = inTransaction(worker, "read committed", (client) => requireLease(client, old));
+  await expect(writing).rejects.toMatchObject({
     kind: "conflict",
     code: "lease.lost",
   });

@@ -4,7 +4,9 @@ import {
   type Ingested,
   ingestPartition,
   type Lease,
+  openPart,
   type Pool,
+  repeated,
   takeLease,
 } from "@headrace/db";
 import { afterAll } from "vitest";
@@ -83,4 +85,16 @@ export function testPool(url: string, max = 2): Pool {
   pool.on("error", () => {});
   afterAll(() => pool.end());
   return pool;
+}
+
+/**
+ * Runs a follower's `slice` until nothing is open to it. A write transaction of any database of the
+ * server, of another test file too, holds the cut back for as long as it runs.
+ */
+export async function followAll(
+  pool: Pool,
+  follower: string,
+  slice: () => Promise<unknown>,
+): Promise<void> {
+  while ((await openPart(pool, follower)).rows > 0) await repeated(slice);
 }

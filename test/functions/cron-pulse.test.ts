@@ -1,4 +1,4 @@
-import { requireLease, takeLease } from "@headrace/db";
+import { inTransaction, requireLease, takeLease } from "@headrace/db";
 import { type PacedCron, pulseHandler } from "@headrace/handler";
 import { silentLogger } from "@headrace/kernel";
 import { beforeEach, expect, test } from "vitest";
@@ -51,9 +51,13 @@ test("pulse runs the fast crons until its time runs out, and gives every lease b
   expect((await rowsOf(db.pool, "select from realtime_aggregates")).length).toBe(4);
   await until(async () => (await rowsOf(db.pool, "select from stream_ends")).length > 0);
   expect(await leases()).toEqual([
+    "erase-users held",
     "fill-gaps held",
+    "find-joins held",
+    "finish-sessions held",
     "finish-windows held",
     "pulse held",
+    "refresh-segments held",
     "watch-progress held",
   ]);
   runOut();
@@ -187,7 +191,7 @@ test("a cron whose lease another runner took over stops writing, and goes on whe
       name: "fenced",
       every: 0.1,
       async run({ pool, lease }) {
-        await requireLease(pool, lease);
+        await inTransaction(pool, "read committed", (client) => requireLease(client, lease));
         runs.fenced += 1;
       },
     },

@@ -57,6 +57,7 @@ beforeEach(async () => {
     KAFKA_BROKERS: brokers.join(","),
     KAFKA_TOPIC_API: undefined,
     MAX_CONNECTIONS: undefined,
+    RAW_RETENTION_DAYS: "400",
     TOPICS: JSON.stringify(state.topics),
   });
   return async () => {
@@ -108,6 +109,16 @@ test("a topic that has more partitions is left", async () => {
   expect(await admin.partitions(topic)).toBe(5);
 });
 
+test("raw events are kept for as long as the deploy says, also when it says otherwise later", async () => {
+  const kept = "select raw_retention = interval '500 days' as kept from settings";
+  link({ RAW_RETENTION_DAYS: "500" });
+  await run();
+  expect(await rowsOf(owner, kept)).toEqual([{ kept: true }]);
+  link({ RAW_RETENTION_DAYS: "450" });
+  await run();
+  expect(await rowsOf(owner, kept)).toEqual([{ kept: false }]);
+});
+
 test("a server that runs with fewer connections than its parameters ask for is told of, with the remedy", async () => {
   const lines: string[] = [];
   useLogger(jsonLogger({ clock: { now: () => 0 }, write: (line) => lines.push(line) }));
@@ -155,6 +166,7 @@ test.each([
   ["DATABASE_REPORTS_URL", "DatabaseReports"],
   ["KAFKA_BROKERS", "Kafka"],
   ["TOPICS", "TOPICS"],
+  ["RAW_RETENTION_DAYS", "RAW_RETENTION_DAYS"],
 ])("without %s nothing is changed and the message names %s", async (variable, linked) => {
   link({ [variable]: undefined });
   const error = await failure();
@@ -176,6 +188,7 @@ test.each([
     { TOPICS: '[{"name":"events","configs":{}}]' },
     "TOPICS.0.partitions",
   ],
+  ["a retention without an end", { RAW_RETENTION_DAYS: "forever" }, "RAW_RETENTION_DAYS"],
   ["connections that are no number", { MAX_CONNECTIONS: "many" }, "MAX_CONNECTIONS"],
   ["an unknown way to make topics", { KAFKA_TOPIC_API: "zookeeper" }, "KAFKA_TOPIC_API"],
   ["AWS's topic API without a cluster", { KAFKA_TOPIC_API: "msk" }, "clusterArn"],

@@ -1,3 +1,4 @@
+import { FOLLOWERS } from "@headrace/db";
 import { beforeEach, describe, expect, test } from "vitest";
 import metadata from "../../package.json" with { type: "json" };
 import { testDatabase } from "../support/database.ts";
@@ -39,7 +40,7 @@ const event = (time: string, more: Record<string, unknown> = {}) => ({
 beforeEach(async () => {
   await db.pool.query(
     `truncate stream_events, stream_batches, stream_progress, stream_ends, stream_gaps, dead_letters,
-       open_windows, realtime_aggregates;
+       open_windows, realtime_aggregates, leases;
      update clock set watermark = null`,
   );
 });
@@ -67,6 +68,19 @@ describe("GET /v1/progress", () => {
        set end_offset = excluded.end_offset, read_at = excluded.read_at`,
       ["t", partition, end, ago],
     );
+
+  /** As if these had run: cursors behind all events, and no open windows. */
+  const finishResults = async (followers: readonly string[] = FOLLOWERS): Promise<void> => {
+    await db.pool.query(
+      `insert into leases (name, tx_cursor)
+       select name, (select max(tx) + 1 from stream_batches)
+       from unnest($1::text[]) as follower (name)
+       on conflict (name) do update
+       set tx_cursor = excluded.tx_cursor`,
+      [followers],
+    );
+    await db.pool.query("truncate open_windows");
+  };
 
   test("of a database that knows no partition is empty and not caught up", async () => {
     // The age is of the whole server, which other tests write to: 0 between two of their writes.
@@ -97,6 +111,7 @@ describe("GET /v1/progress", () => {
         topic: "t",
         partition: 0,
         next_offset: 8,
+        finished_offset: 0,
         end_offset: 10,
         lag: 2,
         watermark: "2026-10-31T23:58:55Z",
@@ -107,12 +122,14 @@ describe("GET /v1/progress", () => {
         events: 6,
         duplicates: 1,
         dead_letters: 1,
+        erased: 0,
         gaps: 0,
         late: { within_1m: 2, within_1h: 1, within_1d: 1, older: 1 },
       },
       expect.objectContaining({
         partition: 1,
         next_offset: 0,
+        finished_offset: 0,
         end_offset: 5,
         lag: 5,
         watermark: null,
@@ -134,6 +151,7 @@ describe("GET /v1/progress", () => {
 
   test("is caught up once the ends are known, recent and reached, and no gap is open", async () => {
     await ingest([event("2026-10-31T00:00:00Z")], { firstOffset: 0 });
+    await finishResults();
     expect((await progress()).caught_up).toBe(false);
     await readEnd(1);
     expect((await progress()).caught_up).toBe(true);
@@ -147,6 +165,7 @@ describe("GET /v1/progress", () => {
     await readEnd(0, 1);
     expect((await progress()).caught_up).toBe(true);
     await ingest([event("2026-10-31T00:00:01Z")], { firstOffset: 3 });
+    await finishResults();
     await readEnd(4);
     const body = await progress();
     expect([body.partitions[0].gaps, body.partitions[0].lag, body.caught_up]).toEqual([
@@ -154,6 +173,28 @@ describe("GET /v1/progress", () => {
       0,
       false,
     ]);
+  });
+
+  test("is not caught up before every follower has passed the events, and their windows are folded", async () => {
+    await ingest([event("2026-10-31T00:00:00Z")], { firstOffset: 0 });
+    await finishResults();
+    const two = [event("2026-10-31T00:00:01Z"), event("2026-10-31T00:00:02Z")];
+    await ingest(two, { firstOffset: 1 });
+    await readEnd(3);
+    const finished = async () => {
+      const { partitions, caught_up } = await progress();
+      return [partitions[0].next_offset, partitions[0].finished_offset, caught_up];
+    };
+    expect(await finished()).toEqual([3, 1, false]);
+    await finishResults(FOLLOWERS.slice(1));
+    expect(await finished()).toEqual([3, 1, false]);
+    await finishResults(FOLLOWERS.slice(0, 1));
+    expect(await finished()).toEqual([3, 3, true]);
+    await ingest([event("2026-10-31T00:00:03Z")], { firstOffset: 3 });
+    // Its end has not been read since.
+    expect(await finished()).toEqual([4, 3, true]);
+    await finishResults();
+    expect(await finished()).toEqual([4, 4, true]);
   });
 
   test("an end that was read before the last commit leaves no lag; of a new log all is unread", async () => {

@@ -13,7 +13,7 @@ import { AppError } from "@headrace/kernel";
 import type { Instance, Slices, World } from "./faults-world.ts";
 import type { LogRecord, PartitionLog } from "./model-log.ts";
 
-type Work = () => Promise<void>;
+export type Work = () => Promise<void>;
 
 const context = { awsRequestId: "faults", getRemainingTimeInMillis: () => 60_000 };
 
@@ -206,12 +206,12 @@ export function runCron(world: World, instance: Instance, name: CronName, force:
 }
 
 /** As if the time had passed. */
-async function endLeases(instance: Instance, name: string): Promise<void> {
+export async function endLeases(instance: Instance, name: string): Promise<void> {
   await instance.pool().query("update leases set expires_at = '-infinity' where name = $1", [name]);
 }
 
 /** A cron that fails is logged and comes again; whether it may fail so is judged at the end. */
-async function swallow(world: World, work: Work): Promise<void> {
+export async function swallow(world: World, work: Work): Promise<void> {
   try {
     await work();
   } catch (error) {

@@ -2,7 +2,11 @@
  * The end of a history: everything heals, everything is delivered, gaps are filled and windows are
  * folded. Then the database holds what the logs say, and nothing else.
  */
+import { haveFollowed } from "@headrace/db";
+import type { CronHandler } from "@headrace/handler";
+import { awaitCut } from "../db/await-cut.ts";
 import { deliver } from "./faults-actors.ts";
+import { FOLLOWING } from "./faults-followers.ts";
 import { miscounted, passTime, Wrong } from "./faults-history.ts";
 import { watchMoment } from "./faults-watch.ts";
 import type { World } from "./faults-world.ts";
@@ -10,7 +14,7 @@ import { compareGaps, comparePositions } from "./model-compare-progress.ts";
 import { compareStored } from "./model-compare-stored.ts";
 import type { LogRecord, PartitionLog } from "./model-log.ts";
 import { removePoison } from "./poison.ts";
-import { type Difference, differences } from "./recompute.ts";
+import { allDifferences, auditAll, type Difference } from "./recompute.ts";
 
 const context = { awsRequestId: "faults", getRemainingTimeInMillis: () => 60_000 };
 
@@ -31,9 +35,11 @@ export async function endHistory(world: World): Promise<void> {
   }
   await passTime(world, 100);
   await foldAll(world);
+  await followAll(world);
   const found: Difference[] = [
     ...world.wrongs,
-    ...(await differences(owner)),
+    ...(await allDifferences(owner)),
+    ...(await auditAll(owner)),
     ...(await watchMoment(owner, world.seen)),
     ...(await miscounted(world)),
     ...(await unfinished(world)),
@@ -77,6 +83,20 @@ async function foldAll(world: World): Promise<void> {
   );
 }
 
+/** All that is left of every follower, new events and changes alike. */
+async function followAll(world: World): Promise<void> {
+  const { instances, owner } = world.stage;
+  await awaitCut(owner);
+  for (const name of FOLLOWING) {
+    await run(world, name, instances[0]?.followers[name], async () => {
+      const { rows } = await owner.query<{ tx: number }>(
+        "select coalesce(max(tx) + 1, 0) as tx from stream_batches",
+      );
+      return haveFollowed(owner, [name], rows[0]?.tx ?? 0);
+    });
+  }
+}
+
 /** Runs a cron until a query finds nothing more for it to do. */
 async function settle(
   world: World,
@@ -84,14 +104,25 @@ async function settle(
   leftover: string,
 ): Promise<void> {
   const { instances, owner } = world.stage;
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    await instances[0]?.[cron]({}, context).catch((error: unknown) => {
-      world.note(`  ${cron} at the end: ${String(error)}`);
-    });
+  await run(world, cron, instances[0]?.[cron], async () => {
     const { rowCount } = await owner.query(leftover);
-    if (rowCount === 0) return;
+    return rowCount === 0;
+  });
+}
+
+async function run(
+  world: World,
+  name: string,
+  cron: CronHandler | undefined,
+  isDone: () => Promise<boolean>,
+): Promise<void> {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    await cron?.({}, context).catch((error: unknown) => {
+      world.note(`  ${name} at the end: ${String(error)}`);
+    });
+    if (await isDone()) return;
   }
-  throw stuck(cron, "what is left", world.lines.at(-1));
+  throw stuck(name, "what is left", world.lines.at(-1));
 }
 
 const stuck = (what: string, key: string, actual: unknown): Wrong =>

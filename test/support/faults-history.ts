@@ -12,11 +12,12 @@ import {
   poll,
   runCron,
 } from "./faults-actors.ts";
+import { changeDimensions, FOLLOWING, follow } from "./faults-followers.ts";
 import { Random } from "./faults-random.ts";
 import { watchMoment } from "./faults-watch.ts";
 import type { Instance, World } from "./faults-world.ts";
 import type { LogRecord, PartitionLog } from "./model-log.ts";
-import { type Difference, differences } from "./recompute.ts";
+import { allDifferences, type Difference } from "./recompute.ts";
 
 /** A moment at which something was not right. */
 export class Wrong extends Error {
@@ -49,7 +50,7 @@ export async function look(world: World): Promise<void> {
   const { owner } = world.stage;
   const found = [
     ...world.wrongs,
-    ...(await differences(owner)),
+    ...(await allDifferences(owner, (oracles) => [world.moments.pick(oracles)])),
     ...(await watchMoment(owner, world.seen)),
     ...(await miscounted(world)),
   ];
@@ -124,6 +125,7 @@ async function happen(world: World): Promise<void> {
     world.note("  a minute went by");
   }
   if (random.chance(traits.dropsStates ? 0.5 : 0.15)) await raiseWatermark(world);
+  if (random.chance(0.2)) await changeDimensions(world);
 }
 
 /** All partitions were idle for a moment: much of what comes is late for windows that are final. */
@@ -243,6 +245,10 @@ function castOf(world: World): Cast {
   if (random.chance(0.15)) add("take over", (instance) => finish(world, instance, true));
   if (random.chance(0.1) && leases.length > 0) {
     add("finish stale", (instance) => finishStale(world, instance));
+  }
+  for (const name of FOLLOWING) {
+    const force = random.chance(0.3);
+    if (random.chance(0.4)) add(name, (instance) => follow(world, instance, name, force));
   }
   if (traits.dropsStates && random.chance(0.7)) add("expire", (it) => expire(world, it));
   for (const [name, share] of [

@@ -51,6 +51,11 @@ async function deployed(gate: Gate): Promise<Instance> {
   const { handler: fillGaps } = await import("../../functions/cron/fill-gaps.ts");
   const { handler: finishWindows } = await import("../../functions/cron/finish-windows.ts");
   const { handler: watchProgress } = await import("../../functions/cron/watch-progress.ts");
+  const followers = {
+    "finish-sessions": (await import("../../functions/cron/finish-sessions.ts")).handler,
+    "find-joins": (await import("../../functions/cron/find-joins.ts")).handler,
+    "refresh-segments": (await import("../../functions/cron/refresh-segments.ts")).handler,
+  };
   throughGate(pool("worker"), gate);
   return {
     name: "a",
@@ -58,6 +63,7 @@ async function deployed(gate: Gate): Promise<Instance> {
     fillGaps,
     finishWindows,
     watchProgress,
+    followers,
     pool: () => pool("worker"),
     async restart() {
       await closePools();
@@ -72,6 +78,9 @@ async function other(gate: Gate, database: TestDatabase, log: Logger): Promise<I
     fillGaps: (await import("../../functions/cron/fill-gaps.ts")).cron,
     finishWindows: (await import("../../functions/cron/finish-windows.ts")).cron,
     watchProgress: (await import("../../functions/cron/watch-progress.ts")).cron,
+    finishSessions: (await import("../../functions/cron/finish-sessions.ts")).cron,
+    findJoins: (await import("../../functions/cron/find-joins.ts")).cron,
+    refreshSegments: (await import("../../functions/cron/refresh-segments.ts")).cron,
   };
   const open = (): Pool =>
     throughGate(
@@ -102,6 +111,11 @@ async function other(gate: Gate, database: TestDatabase, log: Logger): Promise<I
     fillGaps: cronHandler(crons.fillGaps, options),
     finishWindows: cronHandler(crons.finishWindows, options),
     watchProgress: cronHandler(crons.watchProgress, options),
+    followers: {
+      "finish-sessions": cronHandler(crons.finishSessions, options),
+      "find-joins": cronHandler(crons.findJoins, options),
+      "refresh-segments": cronHandler(crons.refreshSegments, options),
+    },
     pool: options.pool,
     async restart() {
       const before = own;

@@ -6,6 +6,7 @@ import { createPool, type Lease, type Pool } from "@headrace/db";
 import type { CronHandler, KafkaHandler } from "@headrace/handler";
 import type { TestDatabase } from "./database.ts";
 import { CONNECT } from "./faults-client.ts";
+import type { FollowingHandlers } from "./faults-followers.ts";
 import type { Fault, Gate, Turn } from "./faults-gate.ts";
 import { Random } from "./faults-random.ts";
 import { nothingSeen, type Seen } from "./faults-watch.ts";
@@ -20,6 +21,7 @@ export interface Instance {
   readonly fillGaps: CronHandler;
   readonly finishWindows: CronHandler;
   readonly watchProgress: CronHandler;
+  readonly followers: FollowingHandlers;
   pool(): Pool;
   /** Forgets everything that it keeps in memory. */
   restart(): Promise<void>;
@@ -64,6 +66,8 @@ export class World {
   readonly random: Random;
   readonly logs: readonly PartitionLog[];
   readonly maker: RecordMaker;
+  /** Decides what is looked at in between; at the end it is everything. */
+  readonly moments: Random;
   /** The history in words. */
   readonly lines: string[] = [];
   readonly delivered: Slices[] = [];
@@ -82,6 +86,7 @@ export class World {
     this.stage = stage;
     this.random = Random.of(seed, 1);
     const { random } = this;
+    this.moments = Random.of(seed, 4);
     const failures = Random.of(seed, 3);
     const throws = failures.chance(0.4);
     this.traits = {

@@ -6,26 +6,74 @@
  * rows with their own states; lateness, watermarks and counts follow the batches in the order of
  * their commit.
  */
-import { createPool, inTransaction, type Pool, type Sql } from "@headrace/db";
-import { windowDifferences } from "./recompute-windows.ts";
+import {
+  auditActiveUsers,
+  auditJoins,
+  auditSegments,
+  auditSessions,
+  createPool,
+  type Difference,
+  inTransaction,
+  type Pool,
+  type Sql,
+} from "@headrace/db";
+import { auditWindows } from "@headrace/reports";
+import { WINDOW_SIZES } from "@headrace/windows";
+import { activeUserDifferences } from "./recompute-active-users.ts";
+import { joinDifferences } from "./recompute-joins.ts";
+import { segmentDifferences } from "./recompute-segments.ts";
+import { sessionDifferences } from "./recompute-sessions.ts";
 
-export interface Difference {
-  readonly what: string;
-  readonly key: string;
-  readonly expected: unknown;
-  readonly actual: unknown;
-}
+export type { Difference } from "@headrace/db";
+
+/** All that any event's time may be. */
+const EVER = { fromMicros: Date.UTC(1990, 0) * 1000, toMicros: Date.UTC(2100, 0) * 1000 };
 
 /** Differences between what is kept and what raw rows say, at this moment; none where all is well. */
 export async function differences(pool: Pool): Promise<Difference[]> {
   return inTransaction(pool, "repeatable read", async (sql) => [
-    ...(await windowDifferences(sql)),
+    ...(await auditWindows(sql, EVER, WINDOW_SIZES, Number.POSITIVE_INFINITY)).flatMap(
+      (audited) => audited.differences,
+    ),
     ...(await rowsOf(sql, "late_class", LATENESS)),
     ...(await rowsOf(sql, "stream_batches", BATCHES)),
     ...(await rowsOf(sql, "progress", PROGRESS)),
     ...(await rowsOf(sql, "watermark", WATERMARKS)),
     ...(await rowsOf(sql, "gap", GAPS)),
   ]);
+}
+
+type Oracle = (sql: Sql) => Promise<Difference[]>;
+
+/** What reports say of everything else that is made of events, against raw rows. */
+const ORACLES: readonly Oracle[] = [
+  sessionDifferences,
+  activeUserDifferences,
+  joinDifferences,
+  segmentDifferences,
+];
+
+/** The same, and what reports say of followed results: all of them, or the one that is picked. */
+export async function allDifferences(
+  pool: Pool,
+  pick: (oracles: readonly Oracle[]) => readonly Oracle[] = (all) => all,
+): Promise<Difference[]> {
+  const found = await differences(pool);
+  for (const oracle of pick(ORACLES)) {
+    found.push(...(await inTransaction(pool, "repeatable read", oracle)));
+  }
+  return found;
+}
+
+/** What the product's own audit of finished results finds. */
+export async function auditAll(pool: Pool): Promise<Difference[]> {
+  const audited = await inTransaction(pool, "repeatable read", async (sql) => [
+    ...(await auditSessions(sql, EVER, 10)),
+    ...(await auditActiveUsers(sql, EVER, 10)),
+    ...(await auditJoins(sql, EVER, 10)),
+    ...(await auditSegments(sql, EVER, 10)),
+  ]);
+  return audited.flatMap((it) => it.differences);
 }
 
 /** A pool that does nothing but look. Its database may be dropped under it. */

@@ -7,6 +7,8 @@ import { afterAll } from "vitest";
 export interface PartitionState {
   readonly partition: number;
   readonly next_offset: number;
+  /** Default: `next_offset`. */
+  readonly finished_offset?: number;
   readonly events?: number;
   readonly duplicates?: number;
   readonly dead_letters?: number;
@@ -36,9 +38,11 @@ export async function progressServer(topic: () => string): Promise<ProgressServe
       const partitions = ((await answer?.(topic())) ?? []).map((partition) => ({
         ...NOTHING,
         topic: topic(),
+        finished_offset: partition.next_offset,
         ...partition,
       }));
-      const other = { ...NOTHING, topic: "other", partition: 0, next_offset: 1, events: 7 };
+      const place = { topic: "other", partition: 0, next_offset: 1, finished_offset: 1 };
+      const other = { ...NOTHING, ...place, events: 7 };
       response.end(JSON.stringify({ partitions: [other, ...partitions] }));
     })();
   });

@@ -113,6 +113,23 @@ test("--wait returns once all is read, gaps included, and tells what became of t
   expect(system.answers).toHaveLength(1);
 });
 
+test("--wait waits for results that are finished behind, and says what they lack", async () => {
+  const read = { partition: 0, next_offset: 3, events: 3 };
+  system.answers = [
+    () => [],
+    () => [],
+    () => [{ ...read, finished_offset: 1 }],
+    () => [{ ...read, finished_offset: 3 }],
+  ];
+  const { code } = await run([three(), "--wait"]);
+  expect([code, system.answers.length]).toEqual([0, 1]);
+  const behind = { partition: 0, next_offset: 6, finished_offset: 4, events: 6 };
+  system.answers = [() => [read], () => [read], () => [read], () => [behind]];
+  const stalled = await run([three(), "--wait"], { stallMs: 500 });
+  expect(stalled.code).toBe(1);
+  expect(stalled.err).toContain(`${topic}-0: 2 records (read up to 6 of 6, finished up to 4)\n`);
+});
+
 test("--wait gives up when nothing advances, and says what is unread", async () => {
   system.answers = [
     () => [],
@@ -163,17 +180,24 @@ describe("--wait without HTTP, by the database", async () => {
   const db = await testDatabase();
   process.env.DATABASE_WORKER_URL = db.workerUrl;
   const { handler } = await import("../../functions/kafka/ingest-events.ts");
+  const finishers = await Promise.all([
+    import("../../functions/cron/finish-windows.ts"),
+    import("../../functions/cron/finish-sessions.ts"),
+    import("../../functions/cron/find-joins.ts"),
+    import("../../functions/cron/refresh-segments.ts"),
+  ]);
   const byDatabase = (databaseUrl: string) => {
     const { KAFKA_BROKERS, EVENTS_TOPIC, HEADRACE_HOME } = env();
     return { KAFKA_BROKERS, EVENTS_TOPIC, HEADRACE_HOME, DATABASE_URL: databaseUrl };
   };
   const context = { awsRequestId: "test", getRemainingTimeInMillis: () => 60_000 };
-  /** What the running system does: takes in all that the topic holds. */
+  /** What the running system does: takes in all that the topic holds, and finishes what follows. */
   const ingest = async () => {
     const records = (await readAll(topic)).map(({ value, offset, timestampMillis }) =>
       kafkaRecord(value, { offset, timestampMillis }),
     );
     await handler(kafkaEvent(topic, { 0: records }), context);
+    for (const finisher of finishers) await finisher.handler({}, context);
   };
   const whileIngesting = async <Value>(work: Promise<Value>): Promise<Value> => {
     let isOver = false;
