@@ -1,63 +1,129 @@
 /**
- * Reports at 100 requests a second with a million events of 100,000 users stored, spread over the
- * last 24 hours. Open loop: requests start by the clock, so one that waits counts its waiting.
+ * Reports with a million events of 100,000 users stored, spread over the last 24 hours: those of one
+ * user or from windows at 100 requests a second, those over all users at 10, a funnel over the day by
+ * itself. Open loop: requests start by the clock, so one that waits counts its waiting.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Bench, quantile } from "./bench.ts";
 import { produce, type System, untilStored, withSystem } from "./system.ts";
 
-const RATE = 100;
+const DAY_MILLIS = 86_400_000;
+const USERS = 100_000;
+const FUNNELS = 5;
+
+/** A path to ask for; anew each time. */
+type Ask = () => string;
+
+interface Asked {
+  /** Requests a second. */
+  readonly rate: number;
+  readonly paths: Readonly<Record<string, Ask>>;
+}
 
 export const reports: Bench = ({ quick }) =>
   withSystem(["--partitions", "4"], async (system) => {
     const count = quick ? 100_000 : 1_000_000;
-    const now = Date.now();
-    const stretch = { fromMillis: now - 86_400_000, toMillis: now };
-    await produce(system, { seed: 3, count, users: 100_000, ...stretch });
+    const toMillis = Date.now();
+    const fromMillis = toMillis - DAY_MILLIS;
+    await produce(system, { seed: 3, count, users: USERS, fromMillis, toMillis });
     await untilStored(system, count);
-    await untilFolded(system);
+    await untilCaughtUp(system);
+    const users = await someUsers(system, fromMillis);
     const seconds = quick ? 5 : 30;
-    const at = (): string => new Date(now - Math.random() * 80_000_000).toISOString();
-    const asked: Record<string, () => string> = {
+    const figures: Record<string, number> = { events_stored: count };
+    for (const { rate, paths } of [oneUserOrWindows(fromMillis, users), allUsers(fromMillis)]) {
+      for (const [name, path] of Object.entries(paths)) {
+        const times = await openLoop(system, path, rate, seconds);
+        figures[`${name}_p50_ms`] = quantile(times, 0.5);
+        figures[`${name}_p99_ms`] = quantile(times, 0.99);
+      }
+    }
+    const funnel = dayFunnel(fromMillis, toMillis);
+    const times: number[] = [];
+    for (let n = 0; n < FUNNELS; n += 1) times.push(await timeOf(system, funnel));
+    figures.funnel_day_p50_ms = quantile(times, 0.5);
+    figures.funnel_day_max_ms = quantile(times, 1);
+    return figures;
+  });
+
+const text = (millis: number): string => new Date(millis).toISOString();
+const hourOf = (millis: number): string => text(Math.floor(millis / 3_600_000) * 3_600_000);
+
+function oneUserOrWindows(fromMillis: number, users: readonly string[]): Asked {
+  const at = (): string => text(fromMillis + Math.random() * 80_000_000);
+  const user = (): string => users[Math.floor(Math.random() * users.length)] ?? "";
+  return {
+    rate: 100,
+    paths: {
       kpi: () => "/v1/reports/kpi",
       kpi_earlier: () => `/v1/reports/kpi?window=5m&at=${at()}`,
       windows_10s: () => `/v1/reports/windows?size=10s&from=${at()}&limit=100`,
       windows_1m: () => `/v1/reports/windows?size=1m&event_type=purchase&from=${at()}&limit=100`,
-      windows_1h: () =>
-        `/v1/reports/windows?size=1h&from=${new Date(now - 86_400_000).toISOString()}`,
-    };
-    const figures: Record<string, number> = { events_stored: count };
-    for (const [name, path] of Object.entries(asked)) {
-      const times = await openLoop(system, path, seconds);
-      figures[`${name}_p50_ms`] = quantile(times, 0.5);
-      figures[`${name}_p99_ms`] = quantile(times, 0.99);
-    }
-    return figures;
-  });
+      windows_1h: () => `/v1/reports/windows?size=1h&from=${text(fromMillis)}`,
+      sliding_rows: () =>
+        `/v1/reports/sliding?event_type=page_view&rows=10&from=${at()}&to=${text(fromMillis + DAY_MILLIS)}&limit=100`,
+      sliding_range: () =>
+        `/v1/reports/sliding?event_type=page_view&range=5m&from=${at()}&to=${text(fromMillis + DAY_MILLIS)}&limit=100`,
+      sessions_of_user: () =>
+        `/v1/reports/sessions?user_id=${user()}&from=${text(fromMillis)}&to=${text(fromMillis + 2 * DAY_MILLIS)}`,
+      profile: () => `/v1/users/${user()}/profile`,
+      features: () => `/v1/users/${user()}/features?at=${at()}`,
+      user_events: () => `/v1/users/${user()}/events?limit=50`,
+      joins: () =>
+        `/v1/reports/joins/view-cart?from=${at()}&to=${text(fromMillis + DAY_MILLIS)}&limit=100`,
+    },
+  };
+}
 
-/** Waits until nothing is left to fold: what a quiet shop looks like. */
-async function untilFolded(system: System): Promise<void> {
-  for (let last = -1; ; ) {
-    const answer = (await system.get("/v1/reports/windows?size=1d&limit=1000")) as {
-      windows: { revision: number | null; event_count: number }[];
-    };
-    const sum = answer.windows.reduce(
-      (total, row) => total + row.event_count + (row.revision ?? 0),
-      0,
-    );
-    if (sum === last) return;
-    last = sum;
-    await sleep(3_000);
+function allUsers(fromMillis: number): Asked {
+  const range = `from=${hourOf(fromMillis)}&to=${hourOf(fromMillis + DAY_MILLIS + 3_600_000)}`;
+  return {
+    rate: 10,
+    paths: {
+      sessions_summary: () => `/v1/reports/sessions/summary?${range}`,
+      segments: () => `/v1/reports/segments?by=category&size=1h&${range}`,
+      active_users: () => `/v1/reports/active-users?by=hour&${range}`,
+    },
+  };
+}
+
+const dayFunnel = (fromMillis: number, toMillis: number): string =>
+  `/v1/reports/funnel?steps=page_view,add_to_cart,checkout_start,purchase&within=1h&from=${text(fromMillis)}&to=${text(toMillis)}`;
+
+async function someUsers(system: System, fromMillis: number): Promise<string[]> {
+  const { sessions } = (await system.get(
+    `/v1/reports/sessions?from=${text(fromMillis)}&to=${text(fromMillis + DAY_MILLIS)}&limit=1000`,
+  )) as { sessions: { user_id: string }[] };
+  return sessions.map(({ user_id }) => user_id);
+}
+
+/** Waits until nothing is left to fold or to follow: what a quiet shop looks like. */
+async function untilCaughtUp(system: System): Promise<void> {
+  for (;;) {
+    const { caught_up } = (await system.get("/v1/progress")) as { caught_up: boolean };
+    if (caught_up) return;
+    await sleep(500);
   }
 }
 
+async function timeOf(system: System, path: string): Promise<number> {
+  const startedAt = performance.now();
+  await system.get(path);
+  return performance.now() - startedAt;
+}
+
 /** Milliseconds from when each request was due to when its answer was there. */
-async function openLoop(system: System, path: () => string, seconds: number): Promise<number[]> {
+async function openLoop(
+  system: System,
+  path: Ask,
+  rate: number,
+  seconds: number,
+): Promise<number[]> {
   const times: number[] = [];
   const pending: Promise<void>[] = [];
   const startedAt = performance.now();
-  for (let index = 0; index < RATE * seconds; index += 1) {
-    const due = startedAt + (index * 1000) / RATE;
+  for (let index = 0; index < rate * seconds; index += 1) {
+    const due = startedAt + (index * 1000) / rate;
     const wait = due - performance.now();
     if (wait > 0) await sleep(wait);
     pending.push(
