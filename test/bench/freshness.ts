@@ -3,12 +3,14 @@
  *
  * Events happen as they are produced. One KPI window holds the whole run, so its count tells which
  * are visible: an event's freshness is the time from handing it to the producer to the first answer
- * that counts as many. Answers are asked for one after the other, as by a dashboard in a hurry.
+ * that counts as many. Answers are asked for one after the other, as by a dashboard in a hurry. Beside
+ * that, how long events wait until each result is finished with them; reports do not wait for it.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { generateEvents } from "@headrace/traffic";
 import { type Bench, quantile } from "./bench.ts";
 import { endToEndRate } from "./end-to-end.ts";
+import { watchFollowers } from "./follower-ages.ts";
 import { type System, untilStored, withSystem } from "./system.ts";
 
 interface Kpi {
@@ -28,9 +30,14 @@ const LOOK_MILLIS = 20;
 export const freshness: Bench = async ({ quick }) => {
   const rate = Math.floor((await endToEndRate(quick ? 60_000 : 300_000)) / 2);
   const seconds = quick ? 8 : 30;
-  const { sent, seen } = await withSystem(["--partitions", "4"], (system) =>
-    observe(system, rate, seconds),
-  );
+  const { sent, seen, finished } = await withSystem(["--partitions", "4"], async (system) => {
+    const ages = watchFollowers(system.databaseUrl);
+    try {
+      return { ...(await observe(system, rate, seconds)), finished: ages.figures() };
+    } finally {
+      await ages.stop();
+    }
+  });
   // The first seconds warm up.
   const from = rate * 3;
   const ages: number[] = [];
@@ -47,6 +54,7 @@ export const freshness: Bench = async ({ quick }) => {
     p50_ms: quantile(ages, 0.5),
     p99_ms: quantile(ages, 0.99),
     max_ms: quantile(ages, 1),
+    ...finished,
   };
 };
 

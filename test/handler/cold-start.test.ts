@@ -71,7 +71,7 @@ describe("a deployed function opens no more connections than one invocation uses
   test("where all functions share a process its pools are sized for all", () => {
     vi.stubEnv("AWS_LAMBDA_FUNCTION_NAME", "");
     forgetConfig();
-    expect([maxOf("worker"), maxOf("orders"), maxOf("reports")]).toEqual([16, 32, 12]);
+    expect([maxOf("worker"), maxOf("orders"), maxOf("reports")]).toEqual([24, 32, 12]);
   });
 });
 

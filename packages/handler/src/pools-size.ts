@@ -6,6 +6,7 @@ import type { Purpose } from "./config.ts";
 
 /** All functions share the process; the roles' own `connection limit` lies above these. */
 const local: Readonly<Record<Purpose, number>> = {
+  // Eight of `pulse`, four of ingest, the hourly crons', and requests that write.
   worker: 24,
   orders: 32,
   // More at once than the machine has cores only queue inside PostgreSQL.
