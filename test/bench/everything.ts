@@ -3,7 +3,14 @@
  * crons working beside ingest in the same process as the local runtime has them. Events of 24 hours of
  * event time, so that most of what they make is finished.
  */
-import { createPool, haveFollowed, type Pool, roleUrl, takeLease } from "@headrace/db";
+import {
+  createPool,
+  haveFollowed,
+  type Pool,
+  releaseLease,
+  roleUrl,
+  takeLease,
+} from "@headrace/db";
 import { type Cron, logger } from "@headrace/handler";
 import { functionsOf } from "../../functions/manifest.ts";
 import type { BenchDatabase } from "./bench.ts";
@@ -42,6 +49,22 @@ export async function compareAll(
   return { rate: all.rate, ratio: all.rate / copy, shares: Object.fromEntries(shares) };
 }
 
+/**
+ * Events a second with every result on, beside what is stored already: followers and finisher come to
+ * its end first.
+ */
+export async function steadyRateOfAll(
+  path: IngestPath,
+  database: BenchDatabase,
+  rows: number,
+): Promise<number> {
+  await withEverything(database, 0, async () => {});
+  const toMillis = Date.now();
+  const stretch = { fromMillis: toMillis - (rows / 1_000_000) * DAY_MILLIS, toMillis };
+  const batches = path.batches(0, rows, 5_000, stretch);
+  return (await withEverything(database, rows, () => path.run([batches]))).rate;
+}
+
 interface Everything {
   /** Events a second, until all results are caught up. */
   readonly rate: number;
@@ -71,6 +94,7 @@ async function withEverything(
     connectionString: roleUrl(ownerUrl, "headrace_worker"),
     max: crons.length + 1,
   });
+  worker.on("error", () => {}); // the server is stopped while a connection says goodbye
   const ending = new AbortController();
   const startedAt = performance.now();
   const running = crons.map((it) => keepRunning(it, worker, ending.signal));
@@ -120,6 +144,7 @@ async function keepRunning(working: Working, pool: Pool, signal: AbortSignal): P
       });
     });
   }
+  await releaseLease(pool, lease);
 }
 
 async function isCaughtUp(owner: Pool, crons: readonly Working[]): Promise<boolean> {

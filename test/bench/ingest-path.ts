@@ -43,10 +43,9 @@ export class IngestPath {
   static async open({ ownerUrl }: BenchDatabase): Promise<IngestPath> {
     process.env.DATABASE_WORKER_URL = roleUrl(ownerUrl, "headrace_worker");
     const { handler } = await import("../../functions/kafka/ingest-events.ts");
-    return new IngestPath(
-      handler as unknown as Handler,
-      createPool({ connectionString: ownerUrl, max: 2 }),
-    );
+    const pool = createPool({ connectionString: ownerUrl, max: 2 });
+    pool.on("error", () => {}); // the server is stopped while a connection says goodbye
+    return new IngestPath(handler as unknown as Handler, pool);
   }
 
   /** New records in batches, as Lambda cuts them. */

@@ -10,7 +10,7 @@
 
 import { type Bench, type BenchDatabase, median, withDatabase } from "./bench.ts";
 import { endToEndRate } from "./end-to-end.ts";
-import { compareAll } from "./everything.ts";
+import { compareAll, steadyRateOfAll } from "./everything.ts";
 import { copyLines, copyRate, emptyTables, ensureWeeks, IngestPath } from "./ingest-path.ts";
 
 export const ingest: Bench = ({ quick }) =>
@@ -44,9 +44,11 @@ export const ingest: Bench = ({ quick }) =>
       all_rows_per_second_p1: all.rate,
       ...all.shares,
       rows_stored: stored,
-      ratio_10m_stored: flat,
+      ratio_10m_stored: flat.path,
+      ratio_all_10m_stored: flat.all,
       end_to_end_rows_per_second: end,
       ratio_end_to_end: end / one.path,
+      ratio_end_to_end_all: end / all.rate,
     };
   });
 
@@ -96,6 +98,14 @@ async function compare(
 
 const DAY_MILLIS = 86_400_000;
 
+const ROWS_OF_ALL = 400_000;
+
+interface Flatness {
+  readonly path: number;
+  /** With every result on. */
+  readonly all: number;
+}
+
 /**
  * The path's rate with many rows stored ÷ its rate with none.
  *
@@ -107,9 +117,10 @@ async function rateWithStored(
   path: IngestPath,
   database: BenchDatabase,
   stored: number,
-): Promise<number> {
+): Promise<Flatness> {
   await emptyTables(database.owner);
   const empty = await steadyRate(path);
+  const emptyAll = await steadyRateOfAll(path, database, ROWS_OF_ALL);
   await emptyTables(database.owner);
   const slice = 100_000;
   const now = Date.now();
@@ -124,10 +135,12 @@ async function rateWithStored(
   await database.owner.query("vacuum analyze stream_events");
   await database.owner.query("checkpoint");
   const full = await steadyRate(path);
+  const fullAll = await steadyRateOfAll(path, database, ROWS_OF_ALL);
+  const text = (rate: number): string => `${Math.round(rate)} rows/s`;
   console.log(
-    `${stored} rows stored: ${Math.round(full)} rows/s, with none ${Math.round(empty)} rows/s`,
+    `${stored} rows stored: ${text(full)}, with none ${text(empty)}; every result on: ${text(fullAll)}, with none ${text(emptyAll)}`,
   );
-  return full / empty;
+  return { path: full / empty, all: fullAll / emptyAll };
 }
 
 async function steadyRate(path: IngestPath): Promise<number> {

@@ -11,7 +11,7 @@ import { coldStart } from "./cold-start.ts";
 import { decode } from "./decode.ts";
 import { freshness } from "./freshness.ts";
 import { ingest } from "./ingest.ts";
-import { reports } from "./reports.ts";
+import { reports, reportsOfTenDays } from "./reports.ts";
 
 const benches: Readonly<Record<string, Bench>> = {
   "cold-start": coldStart,
@@ -19,6 +19,7 @@ const benches: Readonly<Record<string, Bench>> = {
   ingest,
   freshness,
   reports,
+  "reports-10m": reportsOfTenDays,
 };
 
 const { positionals, values } = parseArgs({

@@ -2,9 +2,11 @@
  * Reports with a million events of 100,000 users stored, spread over the last 24 hours: those of one
  * user or from windows at 100 requests a second, those over all users at 10, a funnel over the day by
  * itself. Open loop: requests start by the clock, so one that waits counts its waiting.
+ *
+ * `reports-10m` asks the same of the same day with nine days more behind it.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Bench, quantile } from "./bench.ts";
+import { type Bench, type Figures, quantile } from "./bench.ts";
 import { produce, type System, untilStored, withSystem } from "./system.ts";
 
 const DAY_MILLIS = 86_400_000;
@@ -20,16 +22,19 @@ interface Asked {
   readonly paths: Readonly<Record<string, Ask>>;
 }
 
-export const reports: Bench = ({ quick }) =>
+export const reports: Bench = ({ quick }) => reportsOver(1, quick ? 5 : 30, quick);
+export const reportsOfTenDays: Bench = ({ quick }) => reportsOver(10, quick ? 2 : 10, quick);
+
+const reportsOver = (days: number, seconds: number, quick: boolean): Promise<Figures> =>
   withSystem(["--partitions", "4"], async (system) => {
-    const count = quick ? 100_000 : 1_000_000;
+    const count = days * (quick ? 100_000 : 1_000_000);
     const toMillis = Date.now();
     const fromMillis = toMillis - DAY_MILLIS;
-    await produce(system, { seed: 3, count, users: USERS, fromMillis, toMillis });
+    const stretch = { fromMillis: toMillis - days * DAY_MILLIS, toMillis };
+    await produce(system, { seed: 3, count, users: USERS, ...stretch });
     await untilStored(system, count);
     await untilCaughtUp(system);
     const users = await someUsers(system, fromMillis);
-    const seconds = quick ? 5 : 30;
     const figures: Record<string, number> = { events_stored: count };
     for (const { rate, paths } of [oneUserOrWindows(fromMillis, users), allUsers(fromMillis)]) {
       for (const [name, path] of Object.entries(paths)) {
