@@ -9,7 +9,7 @@ import { createPool } from "@headrace/db";
 import { decodeEvent, isRefusal } from "@headrace/events";
 import { createAdmin, readRange } from "@headrace/kafka";
 import { expect, test } from "vitest";
-import { differences, oraclePool } from "../support/recompute.ts";
+import { allDifferences, oraclePool } from "../support/recompute.ts";
 import { startSystem, type TestSystem } from "./system.ts";
 
 const TRAFFIC = ["--traffic", "400"];
@@ -106,7 +106,7 @@ async function readLog({ kafkaBrokers: brokers }: TestSystem): Promise<Log> {
 
 async function compare({ databaseUrl }: TestSystem, log: Log): Promise<void> {
   const oracle = oraclePool(databaseUrl);
-  expect(await differences(oracle)).toEqual([]);
+  expect(await allDifferences(oracle)).toEqual([]);
   await oracle.end();
   const pool = createPool({ connectionString: databaseUrl, max: 1 });
   const { rows } = await pool.query<{ event_id: string; event_time: number }>(
