@@ -33,7 +33,7 @@ export const cron: Cron = {
         startedMicros,
         ok: found.ok,
         checked: found.checked,
-        differences: found.differences as never,
+        differences: found.differences,
         atOffsets: found.at_offsets,
       });
       recordMetrics({ AuditDifferences: found.differences.length });

@@ -452,6 +452,7 @@ CREATE INDEX kept_sessions_by_start_idx ON public.kept_sessions USING btree (sta
 CREATE INDEX open_windows_by_start_idx ON public.open_windows USING btree (window_start);
 CREATE INDEX realtime_aggregates_by_type_idx ON public.realtime_aggregates USING btree (size, event_type, window_start);
 CREATE INDEX realtime_aggregates_unfinished_idx ON public.realtime_aggregates USING btree (window_end) WHERE (NOT final);
+CREATE INDEX stream_batches_by_week_idx ON public.stream_batches USING brin (week) WITH (autosummarize='on');
 CREATE INDEX stream_events_by_product_idx ON ONLY public.stream_events USING btree (product_id, event_time) WHERE (product_id IS NOT NULL);
 CREATE INDEX stream_events_by_time_idx ON ONLY public.stream_events USING brin (event_time) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX stream_events_by_tx_idx ON ONLY public.stream_events USING brin (tx) WITH (pages_per_range='32', autosummarize='on');

@@ -101,6 +101,17 @@ test("a changed row of a window that has ended is a revision of it", async () =>
   ]);
 });
 
+test("an hour that has lost its state gets it back, and its day loses nothing", async () => {
+  await takeIn(worker, history);
+  await finish();
+  await db.pool.query("update realtime_aggregates set state = null where size = '1h'");
+  expect(await rebuild()).toBeGreaterThan(0);
+  expect(await differences()).toEqual([]);
+  expect(
+    await rowsOf(db.pool, "select from realtime_aggregates where size = '1h' and state is null"),
+  ).toEqual([]);
+});
+
 test("states that are still open count once, in the rows of their day too", async () => {
   await takeIn(worker, history);
   await finish();

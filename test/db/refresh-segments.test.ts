@@ -4,9 +4,11 @@
  * open, equals a recomputation from raw rows, and the audit finds nothing.
  */
 import {
+  type Audited,
   addSegmentEvents,
   advanceMoves,
-  auditSegments,
+  auditGroups,
+  auditSegmentWindows,
   followGroupChanges,
   hasSegmentWork,
   instantText,
@@ -15,6 +17,7 @@ import {
   putUsers,
   rebuildSegments,
   SEGMENTS_FOLLOWER,
+  type Sql,
 } from "@headrace/db";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -177,10 +180,15 @@ async function take(one: Step): Promise<void> {
   }
 }
 
+const audited = async (sql: Sql, limit: number): Promise<Audited[]> => [
+  ...(await auditSegmentWindows(sql, EVER, limit)),
+  ...(await auditGroups(sql, limit)),
+];
+
 async function assertExact(): Promise<void> {
   const found = await inTransaction(reader, "repeatable read", async (moment) => [
     ...(await segmentDifferences(moment)),
-    ...(await auditSegments(moment, EVER, 10)).flatMap(({ differences }) => differences),
+    ...(await audited(moment, 10)).flatMap(({ differences }) => differences),
   ]);
   expect(found).toEqual([]);
 }
@@ -226,8 +234,8 @@ const FIVE = [
 
 const putUser = (user: number, segment: string | null) => take({ kind: "user", user, segment });
 const found = async () => {
-  const audited = await auditSegments(reader, EVER, 3);
-  return Object.fromEntries(audited.map(({ what, differences }) => [what, differences.length]));
+  const results = await audited(reader, 3);
+  return Object.fromEntries(results.map(({ what, differences }) => [what, differences.length]));
 };
 const SOUND = {
   "segments 1h": 0,

@@ -180,24 +180,43 @@ describe.each([
 });
 
 test("the cron keeps what it found with the rows, and raises the alarm's figure", async () => {
-  const now = new Date();
-  await takeIn(worker, [event({ event_time: now.toISOString(), user_id: "u9" })]);
-  await followAll();
-  await db.pool.query("update kept_sessions set event_count = event_count + 1");
-  await db.pool.query("update realtime_aggregates set event_count = 9 where size = '1h'");
+  // Groups are compared whatever hours the lot chooses.
+  await db.pool.query("update user_segments set segment = 'wrong' where user_id = 'u1'");
   const lines: string[] = [];
   useMetricSink((line) => lines.push(line));
   onTestFinished(() => useMetricSink(undefined));
   await auditCron({}, { awsRequestId: "test", getRemainingTimeInMillis: () => 60_000 });
   const runs = await rowsOf(
     db.pool,
-    "select ok, jsonb_array_length(checked) > 0 as checked, at_offsets from audit_runs order by run_id",
+    "select ok, checked, differences, at_offsets from audit_runs order by run_id",
   );
   expect(runs.length).toBe(2);
-  expect(runs[0]).toMatchObject({ checked: true, at_offsets: { "events-0": 5 } });
-  const figures = lines.map((line) => readEmbeddedMetrics(line).values);
+  for (const run of runs) {
+    expect(run).toMatchObject({ ok: false, at_offsets: { "events-0": 4 } });
+    expect(run.checked).toContainEqual(
+      expect.objectContaining({ what: "segments of users", differences: 1 }),
+    );
+    expect(run.differences).toContainEqual(
+      expect.objectContaining({ what: "segments of users", key: "u1", actual: "wrong" }),
+    );
+  }
+  const figures = lines.map((line) => readEmbeddedMetrics(line).values.AuditDifferences);
   expect(figures.length).toBe(2);
-  expect(figures.every((values) => "AuditDifferences" in values)).toBe(true);
+  for (const found of figures) expect(Number(found)).toBeGreaterThan(0);
+});
+
+test("where nothing differs the cron says so, and the alarm's figure is 0", async () => {
+  const lines: string[] = [];
+  useMetricSink((line) => lines.push(line));
+  onTestFinished(() => useMetricSink(undefined));
+  await auditCron({}, { awsRequestId: "test", getRemainingTimeInMillis: () => 60_000 });
+  expect(await rowsOf(db.pool, "select ok, differences from audit_runs")).toEqual(
+    Array(2).fill({ ok: true, differences: [] }),
+  );
+  expect(lines.map((line) => readEmbeddedMetrics(line).values.AuditDifferences)).toEqual([
+    "0",
+    "0",
+  ]);
 });
 
 test("a window that is gone because it is old is no difference; one that is wrong still is", async () => {

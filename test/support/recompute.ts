@@ -8,8 +8,9 @@
  */
 import {
   auditActiveUsers,
+  auditGroups,
   auditJoins,
-  auditSegments,
+  auditSegmentWindows,
   auditSessions,
   createPool,
   type Difference,
@@ -71,7 +72,8 @@ export async function auditAll(pool: Pool): Promise<Difference[]> {
     ...(await auditSessions(sql, EVER, 10)),
     ...(await auditActiveUsers(sql, EVER, 10)),
     ...(await auditJoins(sql, EVER, 10)),
-    ...(await auditSegments(sql, EVER, 10)),
+    ...(await auditSegmentWindows(sql, EVER, 10)),
+    ...(await auditGroups(sql, 10)),
   ]);
   return audited.flatMap((it) => it.differences);
 }

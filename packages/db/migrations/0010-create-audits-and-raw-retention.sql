@@ -3,8 +3,9 @@
 -- Why        a difference must be seen by who was not there; disks are finite.
 -- Invariant  raw_from moves in whole weeks, first and in a transaction of its own: ingest refuses what
 --            is older from then on, and no follower has events left there when the partition goes.
--- Size       24 audits a day, kept for 90 days; a difference is listed with its rows, 100 at most.
--- Locks      drop_event_partition needs stream_events for itself for a moment, and gives up soon.
+-- Size       48 audits a day, kept for 90 days; differences with their rows, 20 of each result at most.
+-- Locks      writers of stream_batches wait while its index is built; drop_event_partition needs
+--            stream_events for itself for a moment, and gives up soon.
 
 create table audit_runs (
   run_id       bigint      generated always as identity,
@@ -33,6 +34,9 @@ comment on column settings.raw_retention is
 
 update settings
 set raw_retention = '400 days';
+
+-- Batches come in the order of their weeks but for late ones: a few blocks tell which are old.
+create index stream_batches_by_week_idx on stream_batches using brin (week) with (autosummarize = on);
 
 -- Drops the partition of a week that raw_from has passed: `dropped`; `busy` when readers were in the way,
 -- because everybody else would wait behind it; `wanted` while a follower or the finisher has events of

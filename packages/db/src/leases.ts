@@ -5,7 +5,7 @@
  * transactions update first, so that whatever the old holder still does rolls back.
  */
 import { conflict } from "@headrace/kernel";
-import type { Sql } from "./sql.ts";
+import { type Client, inTransaction, type Pool, repeated, type Sql } from "./sql.ts";
 
 export interface Lease {
   readonly name: string;
@@ -94,6 +94,19 @@ export async function holdCrons(sql: Sql, names: readonly string[]): Promise<voi
     [sorted],
   );
 }
+
+/** `work` in a repeatable-read transaction that holds these crons; repeated where it fails to serialise. */
+export const holdingCrons = <Result>(
+  pool: Pool,
+  names: readonly string[],
+  work: (client: Client) => Promise<Result>,
+): Promise<Result> =>
+  repeated(() =>
+    inTransaction(pool, "repeatable read", async (client) => {
+      await holdCrons(client, names);
+      return work(client);
+    }),
+  );
 
 export async function releaseLease(sql: Sql, lease: Lease): Promise<void> {
   await sql.query(

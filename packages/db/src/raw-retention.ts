@@ -64,9 +64,8 @@ export function expireBatches(pool: Pool, lease: Lease, limit: number): Promise<
        where ctid = any (array(
          select ctid
          from stream_batches
-         where to_regclass('stream_events_' || to_char(week, 'YYYYMMDD')) is null
-           and (week + 7)::timestamp at time zone 'UTC' <= (select raw_from from clock)
-         order by tx
+         where week <= (select (raw_from at time zone 'UTC')::date - 7 from clock)
+           and to_regclass('stream_events_' || to_char(week, 'YYYYMMDD')) is null
          limit $1
        ))`,
       [limit],

@@ -1,13 +1,14 @@
 /** Table `audit_runs`: what the audit found each time, kept for 90 days. */
 import { type Lease, requireLease } from "../leases.ts";
 import { instantText, inTransaction, type Pool } from "../sql.ts";
-import type { AuditRange, Difference } from "./difference.ts";
+import type { AuditRange } from "./difference.ts";
 
 export interface AuditRun extends AuditRange {
   readonly startedMicros: number;
   readonly ok: boolean;
   readonly checked: readonly unknown[];
-  readonly differences: readonly Difference[];
+  /** As the answer lists them: what, key, expected, actual. */
+  readonly differences: readonly unknown[];
   readonly atOffsets: Readonly<Record<string, number>>;
 }
 

@@ -11,15 +11,6 @@ const SIZES = [
   { size: "1d", unit: "day", widthMicros: 86_400_000_000 },
 ] as const;
 
-export const auditSegments = async (
-  moment: Sql,
-  range: AuditRange,
-  limit: number,
-): Promise<Audited[]> => [
-  ...(await auditSegmentWindows(moment, range, limit)),
-  ...(await auditGroups(moment, limit)),
-];
-
 /** Windows that lie whole in the range: a day is compared where the range holds all of it. */
 export async function auditSegmentWindows(
   moment: Sql,

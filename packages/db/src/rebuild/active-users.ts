@@ -4,9 +4,9 @@
  */
 import type { AuditRange } from "../audit/difference.ts";
 import { RAW_ACTIVITY, RAW_DAYS } from "../audit/raw-sessions.ts";
-import { holdCrons } from "../leases.ts";
+import { holdingCrons } from "../leases.ts";
 import { SESSIONS_FOLLOWER } from "../sessions/finish-sessions.ts";
-import { instantText, inTransaction, type Pool, repeated } from "../sql.ts";
+import { instantText, type Pool } from "../sql.ts";
 import { hoursFrom } from "./hours.ts";
 
 const DAY = 86_400_000_000;
@@ -20,12 +20,10 @@ export async function rebuildActiveUsers(
   let changed = 0;
   let lastDay: number | undefined;
   for await (const hour of hoursFrom(pool, range)) {
-    changed += await repeated(() => replace(pool, ACTIVITY, hour));
+    changed += await replace(pool, ACTIVITY, hour);
     const day = Math.floor(hour.fromMicros / DAY) * DAY;
     if (day !== lastDay) {
-      changed += await repeated(() =>
-        replace(pool, DAYS, { fromMicros: day, toMicros: day + DAY }),
-      );
+      changed += await replace(pool, DAYS, { fromMicros: day, toMicros: day + DAY });
     }
     lastDay = day;
     onProgress(hour.toMicros);
@@ -34,8 +32,7 @@ export async function rebuildActiveUsers(
 }
 
 const replace = (pool: Pool, text: string, range: AuditRange): Promise<number> =>
-  inTransaction(pool, "repeatable read", async (client) => {
-    await holdCrons(client, [SESSIONS_FOLLOWER]);
+  holdingCrons(pool, [SESSIONS_FOLLOWER], async (client) => {
     const { rows } = await client.query<{ changed: number }>(text, [
       instantText(range.fromMicros),
       instantText(range.toMicros),

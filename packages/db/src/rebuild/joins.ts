@@ -7,8 +7,8 @@
 import type { AuditRange } from "../audit/difference.ts";
 import { PLAIN_JOIN, plainJoins } from "../audit/joins.ts";
 import { JOINS_FOLLOWER } from "../joins/find-joins.ts";
-import { holdCrons } from "../leases.ts";
-import { inTransaction, type Pool, repeated } from "../sql.ts";
+import { holdingCrons } from "../leases.ts";
+import type { Pool } from "../sql.ts";
 import { hoursFrom } from "./hours.ts";
 
 /** Of the joins that answer; `range` in whole hours. Returns how many rows were changed. */
@@ -19,15 +19,14 @@ export async function rebuildJoins(
 ): Promise<number> {
   let changed = 0;
   for await (const hour of hoursFrom(pool, range)) {
-    changed += await repeated(() => rebuildHour(pool, hour));
+    changed += await rebuildHour(pool, hour);
     onProgress(hour.toMicros);
   }
   return changed;
 }
 
 function rebuildHour(pool: Pool, hour: AuditRange): Promise<number> {
-  return inTransaction(pool, "repeatable read", async (client) => {
-    await holdCrons(client, [JOINS_FOLLOWER]);
+  return holdingCrons(pool, [JOINS_FOLLOWER], async (client) => {
     let changed = 0;
     for (const { values } of await plainJoins(client, hour)) {
       const { rows } = await client.query<{ changed: number }>(REPLACE, [...values]);

@@ -6,7 +6,7 @@
  * it is right. What a move in force still has to add to these rows is in that already.
  */
 import type { AuditRange } from "../audit/difference.ts";
-import { holdCrons } from "../leases.ts";
+import { holdingCrons } from "../leases.ts";
 import {
   contributionsOfHeld,
   planForContributions,
@@ -14,7 +14,7 @@ import {
 } from "../segments/contributions.ts";
 import { SEGMENTS_FOLLOWER } from "../segments/refresh-segments.ts";
 import { replaceSegmentWindows } from "../segments/segment-rows.ts";
-import { instantText, inTransaction, type Pool, repeated } from "../sql.ts";
+import { instantText, type Pool } from "../sql.ts";
 import { rawFromOf } from "./raw-from.ts";
 
 const HOUR = 3_600_000_000;
@@ -51,21 +51,18 @@ function rebuildWindow(
   eventType: string | null,
 ): Promise<number> {
   const toMicros = fromMicros + (size === "1h" ? HOUR : DAY);
-  return repeated(() =>
-    inTransaction(pool, "repeatable read", async (client) => {
-      await holdCrons(client, [SEGMENTS_FOLLOWER]);
-      const { rows } = await client.query<{ tx_cursor: number }>(
-        "select tx_cursor from leases where name = $1",
-        [SEGMENTS_FOLLOWER],
-      );
-      await planForContributions(client);
-      const truth = contributionsOfHeld(
-        { toTx: rows[0]?.tx_cursor ?? 0, fromMicros, toMicros },
-        { by: SEGMENT_KINDS, eventType },
-      );
-      return replaceSegmentWindows(client, truth, { size, startMicros: fromMicros, eventType });
-    }),
-  );
+  return holdingCrons(pool, [SEGMENTS_FOLLOWER], async (client) => {
+    const { rows } = await client.query<{ tx_cursor: number }>(
+      "select tx_cursor from leases where name = $1",
+      [SEGMENTS_FOLLOWER],
+    );
+    await planForContributions(client);
+    const truth = contributionsOfHeld(
+      { toTx: rows[0]?.tx_cursor ?? 0, fromMicros, toMicros },
+      { by: SEGMENT_KINDS, eventType },
+    );
+    return replaceSegmentWindows(client, truth, { size, startMicros: fromMicros, eventType });
+  });
 }
 
 /** Under which the day has events, or rows that may be wrong. */

@@ -8,9 +8,9 @@
  */
 import type { AuditRange } from "../audit/difference.ts";
 import { RAW_SESSIONS } from "../audit/raw-sessions.ts";
-import { holdCrons } from "../leases.ts";
+import { holdingCrons } from "../leases.ts";
 import { SESSIONS_FOLLOWER } from "../sessions/finish-sessions.ts";
-import { instantText, inTransaction, type Pool, repeated, type Sql } from "../sql.ts";
+import { instantText, type Pool, type Sql } from "../sql.ts";
 import { hoursFrom } from "./hours.ts";
 
 const MAX_PASSES = 3;
@@ -25,7 +25,7 @@ export async function rebuildSessions(
   for (let pass = 1; pass <= MAX_PASSES; pass += 1) {
     const before = changed;
     for await (const hour of hoursFrom(pool, range)) {
-      changed += await repeated(() => rebuildHour(pool, hour));
+      changed += await rebuildHour(pool, hour);
       onProgress(hour.toMicros);
     }
     if (changed === before) break;
@@ -34,8 +34,7 @@ export async function rebuildSessions(
 }
 
 const rebuildHour = (pool: Pool, hour: AuditRange): Promise<number> =>
-  inTransaction(pool, "repeatable read", async (client) => {
-    await holdCrons(client, [SESSIONS_FOLLOWER]);
+  holdingCrons(pool, [SESSIONS_FOLLOWER], async (client) => {
     const values = [instantText(hour.fromMicros), instantText(hour.toMicros)];
     let changed = 0;
     for (const text of [SESSIONS, HOUR, HOUR_SPREAD, DAY_SPREAD]) {

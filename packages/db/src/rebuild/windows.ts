@@ -14,8 +14,8 @@ import {
   windowStart,
 } from "@headrace/windows";
 import type { AuditRange } from "../audit/difference.ts";
-import { holdCrons } from "../leases.ts";
-import { type Client, instantText, inTransaction, type Pool, repeated, type Sql } from "../sql.ts";
+import { holdingCrons } from "../leases.ts";
+import { type Client, instantText, inTransaction, type Pool, type Sql } from "../sql.ts";
 import {
   foldOpenWindows,
   type Pending,
@@ -25,6 +25,7 @@ import {
   type WindowTerms,
 } from "../windows/fold-open-windows.ts";
 import { type OpenWindow, takeOpenWindowsOf } from "../windows/open-windows.ts";
+import { addRawEvent, RAW_EVENT_COLUMNS, type RawEvent } from "../windows/raw-events.ts";
 import {
   deleteWindows,
   figureColumns,
@@ -41,6 +42,7 @@ const HOUR = WINDOW_MICROS["1h"];
 const DAY = WINDOW_MICROS["1d"];
 /** Types per transaction: an hour of one is up to 421 rows. */
 const TYPES = 20;
+const FINISHER = ["finish-windows"];
 const HOUR_SIZES = ["10s", "1m", "1h"] as const;
 
 /** Of the whole days that the range touches. Returns how many rows were changed. */
@@ -67,25 +69,17 @@ async function rebuildHour(pool: Pool, hour: number): Promise<number> {
   let changed = 0;
   for (let at = 0; at < before.types.length; at += TYPES) {
     const types = before.types.slice(at, at + TYPES);
-    changed += await repeated(() =>
-      holdingFinisher(pool, async (client) => {
-        const terms = await readTerms(client);
-        await foldOpen(client, hour, types, terms);
-        const since = await rawTens(client, hour, { fromTx: before.cut });
-        const all = [...before.tens, ...since].filter(({ eventType }) => types.includes(eventType));
-        const stored = await readStoredWindows(client, HOUR_SIZES, hour, hour + HOUR, types);
-        return replace(client, stored, rollUp(all, HOUR_SIZES), terms);
-      }),
-    );
+    changed += await holdingCrons(pool, FINISHER, async (client) => {
+      const terms = await readTerms(client);
+      await foldOpen(client, hour, types, terms);
+      const since = await rawTens(client, hour, { fromTx: before.cut });
+      const all = [...before.tens, ...since].filter(({ eventType }) => types.includes(eventType));
+      const stored = await readStoredWindows(client, HOUR_SIZES, hour, hour + HOUR, types);
+      return replace(client, stored, rollUp(all, HOUR_SIZES), terms);
+    });
   }
   return changed;
 }
-
-const holdingFinisher = (pool: Pool, work: (client: Client) => Promise<number>): Promise<number> =>
-  inTransaction(pool, "repeatable read", async (client) => {
-    await holdCrons(client, ["finish-windows"]);
-    return work(client);
-  });
 
 interface Beforehand {
   /** All events of smaller transactions are in `tens`. */
@@ -137,21 +131,19 @@ async function foldOpen(
 
 /** Of the rows of its hours, which hold all that is not open. */
 function rebuildDay(pool: Pool, day: number): Promise<number> {
-  return repeated(() =>
-    holdingFinisher(pool, async (client) => {
-      const hours = await readStoredWindows(client, ["1h"], day, day + DAY);
-      const truth = new Map<string, Pending>();
-      for (const { eventType, state } of hours) {
-        if (state === null) continue;
-        const key = { size: "1d" as const, windowStart: day, eventType };
-        const known = truth.get(windowKeyText(key));
-        if (known === undefined) truth.set(windowKeyText(key), { ...key, state: state.clone() });
-        else known.state.merge(state);
-      }
-      const stored = await readStoredWindows(client, ["1d"], day, day + DAY);
-      return replace(client, stored, truth, await readTerms(client));
-    }),
-  );
+  return holdingCrons(pool, FINISHER, async (client) => {
+    const hours = await readStoredWindows(client, ["1h"], day, day + DAY);
+    const truth = new Map<string, Pending>();
+    for (const { eventType, state } of hours) {
+      if (state === null) continue;
+      const key = { size: "1d" as const, windowStart: day, eventType };
+      const known = truth.get(windowKeyText(key));
+      if (known === undefined) truth.set(windowKeyText(key), { ...key, state: state.clone() });
+      else known.state.merge(state);
+    }
+    const stored = await readStoredWindows(client, ["1d"], day, day + DAY);
+    return replace(client, stored, truth, await readTerms(client));
+  });
 }
 
 async function replace(
@@ -172,10 +164,10 @@ async function replace(
         written.push({ ...pending, ...standing(undefined, end, terms) });
     } else if (!hasFigures(row, pending.state.figures())) {
       written.push({ ...pending, ...standing(row, end, terms) });
-    } else if (row.state !== null && !row.state.encode().equals(pending.state.encode())) {
+    } else if (hasOtherState(row, pending)) {
       written.push({ ...pending, final: row.final, revision: row.revision });
       // Parts merged in another order give the same figures by other bytes: nothing was wrong.
-      if (hasFigures(row, row.state.figures())) renewed += 1;
+      if (row.state !== null && hasFigures(row, row.state.figures())) renewed += 1;
     }
   }
   const surplus: WindowKey[] = [...kept.values()];
@@ -184,17 +176,16 @@ async function replace(
   return written.length + surplus.length - renewed;
 }
 
+/** States of small windows expire; those of hours and days, which days are made of, must be there. */
+const hasOtherState = ({ state, size }: StoredWindow, truth: Pending): boolean =>
+  state === null ? size === "1h" || size === "1d" : !state.encode().equals(truth.state.encode());
+
 const hasFigures = (row: StoredWindow, figures: WindowFigures): boolean =>
   Object.entries(figureColumns(figures)).every(([column, value]) => row.columns[column] === value);
 
-interface RawRow extends Record<string, unknown> {
+interface RawRow extends RawEvent {
   window_start: number;
   window_type: string;
-  user_id: string;
-  value: number | null;
-  amount_cents: number | null;
-  duration: number | null;
-  late_class: 0 | 1 | 2 | 3 | 4;
 }
 
 /** States of an hour's 10 s windows from raw events of some transactions. */
@@ -207,11 +198,7 @@ async function rawTens(
     `select
        event_time as window_start,
        coalesce(known.event_type, 'other') as window_type,
-       user_id,
-       value,
-       amount_cents,
-       duration,
-       late_class
+       ${RAW_EVENT_COLUMNS}
      from stream_events
      left join event_types known using (event_type)
      where event_time >= $1
@@ -229,13 +216,7 @@ async function rawTens(
       ten = { windowStart: start, eventType: row.window_type, state: WindowState.empty() };
       tens.set(key, ten);
     }
-    ten.state.add({
-      userId: row.user_id,
-      value: row.value,
-      amountCents: row.amount_cents,
-      durationSeconds: row.duration,
-      lateClass: row.late_class,
-    });
+    addRawEvent(ten.state, row);
   }
   return [...tens.values()];
 }

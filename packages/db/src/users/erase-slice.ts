@@ -3,8 +3,8 @@
  * raw events say afterwards, in one repeatable-read transaction while nobody else changes results.
  */
 import { FOLLOWERS } from "../followers/followers.ts";
-import { holdCrons, type Lease, requireLease } from "../leases.ts";
-import { type Client, instantText, inTransaction, type Pool, type Sql } from "../sql.ts";
+import { holdingCrons, type Lease, requireLease } from "../leases.ts";
+import { type Client, instantText, type Pool, type Sql } from "../sql.ts";
 import { moveActiveDays, moveActivity } from "./erase-activity.ts";
 import { moveJoins, renameLeftPartners, renameOldPartners } from "./erase-joins.ts";
 import { moveSegmentUsers } from "./erase-segments.ts";
@@ -22,8 +22,7 @@ interface Job extends Record<string, unknown> {
 }
 
 /**
- * `limit`: events that move at most. The job ends in a slice of its own, by `endErasure`. A serialisation
- * failure changes nothing and is for the caller to repeat.
+ * `limit`: events that move at most. The job ends in a slice of its own, by `endErasure`.
  */
 export function eraseSlice(
   pool: Pool,
@@ -31,8 +30,7 @@ export function eraseSlice(
   jobId: string,
   limit: number,
 ): Promise<SliceOutcome> {
-  return inTransaction(pool, "repeatable read", async (client) => {
-    await holdCrons(client, FOLLOWERS);
+  return holdingCrons(pool, FOLLOWERS, async (client) => {
     await requireLease(client, lease);
     const job = await lockJob(client, jobId);
     if (job === undefined) return "done";
@@ -59,8 +57,7 @@ export function eraseSlice(
  * that came meanwhile has let the job begin again.
  */
 export function endErasure(pool: Pool, lease: Lease, jobId: string): Promise<boolean> {
-  return inTransaction(pool, "repeatable read", async (client) => {
-    await holdCrons(client, FOLLOWERS);
+  return holdingCrons(pool, FOLLOWERS, async (client) => {
     await requireLease(client, lease);
     const job = await lockJob(client, jobId);
     if (job === undefined) return true;

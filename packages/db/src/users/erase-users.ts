@@ -9,7 +9,7 @@ import { haveFollowed } from "../followers/follow.ts";
 import { FOLLOWERS } from "../followers/followers.ts";
 import type { Lease } from "../leases.ts";
 import { rebuildWindows } from "../rebuild/windows.ts";
-import { type Pool, repeated, type Sql } from "../sql.ts";
+import type { Pool, Sql } from "../sql.ts";
 import { endErasure, eraseSlice, type SliceOutcome, sharedDays } from "./erase-slice.ts";
 
 const DAY_MICROS = 86_400_000_000;
@@ -33,10 +33,10 @@ export async function continueErasure(
   if (settleTx === undefined) return "done";
   await forgetDimension(pool, jobId);
   if (!(await isSettled(pool, settleTx))) return "unready";
-  const outcome = await repeated(() => eraseSlice(pool, lease, jobId, limit));
+  const outcome = await eraseSlice(pool, lease, jobId, limit);
   if (outcome !== "moved") return outcome;
   await countTwice(pool, jobId);
-  return (await repeated(() => endErasure(pool, lease, jobId))) ? "done" : "more";
+  return (await endErasure(pool, lease, jobId)) ? "done" : "more";
 }
 
 /** Where the user came back, windows must tell the new id from who came; their states do not. */

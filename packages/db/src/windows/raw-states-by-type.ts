@@ -4,14 +4,10 @@
  */
 import { WindowState } from "@headrace/windows";
 import { instantText, type Sql } from "../sql.ts";
+import { addRawEvent, RAW_EVENT_COLUMNS, type RawEvent } from "./raw-events.ts";
 
-interface RawRow extends Record<string, unknown> {
+interface RawRow extends RawEvent {
   window_type: string;
-  user_id: string;
-  value: number | null;
-  amount_cents: number | null;
-  duration: number | null;
-  late_class: 0 | 1 | 2 | 3 | 4;
 }
 
 /** By the type that windows count under. [from, to) in µs; its events have to fit in memory. */
@@ -24,11 +20,7 @@ export async function rawStatesByType(
   const { rows } = await sql.query<RawRow>(
     `select
        coalesce(known.event_type, 'other') as window_type,
-       user_id,
-       value,
-       amount_cents,
-       duration,
-       late_class
+       ${RAW_EVENT_COLUMNS}
      from stream_events
      left join event_types known using (event_type)
      where event_time >= $1
@@ -42,13 +34,7 @@ export async function rawStatesByType(
       state = WindowState.empty();
       states.set(row.window_type, state);
     }
-    state.add({
-      userId: row.user_id,
-      value: row.value,
-      amountCents: row.amount_cents,
-      durationSeconds: row.duration,
-      lateClass: row.late_class,
-    });
+    addRawEvent(state, row);
   }
   return states;
 }

@@ -7,19 +7,12 @@
 import { WindowState } from "@headrace/windows";
 import { instantText, type Sql } from "../sql.ts";
 import type { TypeStretch } from "./open-windows.ts";
-
-interface RawRow extends Record<string, unknown> {
-  user_id: string;
-  value: number | null;
-  amount_cents: number | null;
-  duration: number | null;
-  late_class: 0 | 1 | 2 | 3 | 4;
-}
+import { addRawEvent, RAW_EVENT_COLUMNS, type RawEvent } from "./raw-events.ts";
 
 /** One state for the whole stretch. Its events have to fit in memory: at most a day of one type. */
 export async function rawState(sql: Sql, stretch: TypeStretch): Promise<WindowState> {
-  const { rows } = await sql.query<RawRow>(
-    `select user_id, value, amount_cents, duration, late_class
+  const { rows } = await sql.query<RawEvent>(
+    `select ${RAW_EVENT_COLUMNS}
      from stream_events
      where event_time >= $2
        and event_time < $3
@@ -32,13 +25,7 @@ export async function rawState(sql: Sql, stretch: TypeStretch): Promise<WindowSt
   );
   const state = WindowState.empty();
   for (const row of rows) {
-    state.add({
-      userId: row.user_id,
-      value: row.value,
-      amountCents: row.amount_cents,
-      durationSeconds: row.duration,
-      lateClass: row.late_class,
-    });
+    addRawEvent(state, row);
   }
   return state;
 }
