@@ -171,7 +171,7 @@ function isForFunctions(path: string, name: string): boolean {
   if (path === "functions/cron/pulse.ts" && /^\.\/[a-z-]+\.ts$/.test(name)) return true;
   // `reports` is one function in several files.
   if (path === "functions/http/reports.ts" && /^\.\/reports\/[a-z-]+\.ts$/.test(name)) return true;
-  if (path.startsWith("functions/http/reports/") && name === "./reach.ts") return true;
+  if (path.startsWith("functions/http/reports/") && name === "./range-params.ts") return true;
   if (name.startsWith(".")) return name === "../manifest.ts" || name === "../../package.json";
   if (NOT_FOR_FUNCTIONS.includes(targetOf(name))) return false;
   return name.startsWith("@headrace/") || name === "zod" || isBuiltin(name);

@@ -17,3 +17,9 @@ export async function awaitCut(pool: Pool): Promise<void> {
     if (rows[0]?.passed === true) return;
   }
 }
+
+/** `work` once the cut has passed all that is stored. */
+export async function afterCut<Result>(pool: Pool, work: () => Promise<Result>): Promise<Result> {
+  await awaitCut(pool);
+  return work();
+}

@@ -1,7 +1,7 @@
 import { fillJoins, findJoins, type Lease } from "@headrace/db";
 import { silentLogger } from "@headrace/kernel";
 import { beforeEach, expect, test } from "vitest";
-import { awaitCut } from "../db/await-cut.ts";
+import { afterCut, awaitCut } from "../db/await-cut.ts";
 import { event, leaseOf, rowsOf, takeIn, testPool } from "../db/take-in.ts";
 import { testDatabase } from "../support/database.ts";
 import { httpClient } from "./http-client.ts";
@@ -18,11 +18,7 @@ const { cron } = await import("../../functions/cron/find-joins.ts");
 const worker = testPool(db.workerUrl);
 
 let lease: Lease;
-/** The next slice; transactions of other tests on this server may hold the cut back for a while. */
-const find = async (limit: number) => {
-  await awaitCut(worker);
-  return findJoins(worker, lease, limit);
-};
+const find = (limit: number) => afterCut(worker, () => findJoins(worker, lease, limit));
 beforeEach(async () => {
   await db.pool.query(
     `truncate stream_events, stream_batches, stream_progress, open_windows, leases,

@@ -15,7 +15,7 @@ import {
 import { instantOf } from "@headrace/reports";
 import fc from "fast-check";
 import { beforeEach, expect, test } from "vitest";
-import { awaitCut } from "../db/await-cut.ts";
+import { afterCut } from "../db/await-cut.ts";
 import { event, leaseOf, takeIn, testPool } from "../db/take-in.ts";
 import { testDatabase } from "../support/database.ts";
 import { joinDifferences } from "../support/recompute-joins.ts";
@@ -30,11 +30,7 @@ const MINUTE = 60 * SECOND;
 const START = Date.UTC(2026, 0, 4, 22) * 1000;
 
 let lease: Lease;
-/** The next slice; transactions of other tests on this server may hold the cut back for a while. */
-const find = async (limit: number) => {
-  await awaitCut(worker);
-  return findJoins(worker, lease, limit);
-};
+const find = (limit: number) => afterCut(worker, () => findJoins(worker, lease, limit));
 beforeEach(async () => {
   await empty();
   await db.pool.query("delete from leases");

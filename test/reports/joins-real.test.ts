@@ -12,7 +12,7 @@ import {
 import { type JoinMatchesPage, type MatchPlace, readJoinMatches } from "@headrace/reports";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { awaitCut } from "../db/await-cut.ts";
+import { afterCut } from "../db/await-cut.ts";
 import { leaseOf, takeIn, testPool } from "../db/take-in.ts";
 import { testDatabase } from "../support/database.ts";
 import { realInput } from "../support/real-input.ts";
@@ -40,11 +40,7 @@ describe.skipIf(shop.isMissing || given.isMissing)(shop.named("a shop's half yea
   const nameOf = ({ left, right }: Expected): string => `${left}-${right}`.replaceAll(".", "_");
 
   let lease: Lease;
-  /** The next slice; transactions of other tests on this server may hold the cut back for a while. */
-  const find = async (limit: number) => {
-    await awaitCut(worker);
-    return findJoins(worker, lease, limit);
-  };
+  const find = (limit: number) => afterCut(worker, () => findJoins(worker, lease, limit));
   beforeEach(async () => {
     await db.pool.query(
       `truncate stream_events, stream_batches, stream_progress, open_windows, leases,

@@ -1,16 +1,8 @@
 /** GET /v1/reports/joins/{name}: the pairs of an interval join; a pair belongs where its left event lies. */
-import {
-  EARLIEST_MICROS,
-  instantParam,
-  joinNameParam,
-  LATEST_MICROS,
-  limitParam,
-  requireRange,
-  route,
-} from "@headrace/handler";
+import { instantParam, joinNameParam, limitParam, requireRange, route } from "@headrace/handler";
 import { JoinMatchAnswer, JoinTotals, readJoinMatches } from "@headrace/reports";
 import * as z from "zod";
-import { AHEAD_MICROS, MAX_RANGE_MICROS } from "./reach.ts";
+import { AHEAD_MICROS, CursorInstant, MAX_RANGE_MICROS } from "./range-params.ts";
 
 const SECOND = 1_000_000;
 const DAY = 86_400 * SECOND;
@@ -22,9 +14,15 @@ const MatchesQuery = z.strictObject({
   to: instantParam.optional(),
   limit: limitParam({ standard: 100, max: 1000 }),
 });
-const Instant = z.int().min(EARLIEST_MICROS).max(LATEST_MICROS);
 /** Left and right event of the last pair, and the range, which moves on where none is given. */
-const MatchesCursor = z.tuple([Instant, z.guid(), Instant, z.guid(), Instant, Instant]);
+const MatchesCursor = z.tuple([
+  CursorInstant,
+  z.guid(),
+  CursorInstant,
+  z.guid(),
+  CursorInstant,
+  CursorInstant,
+]);
 const MatchesAnswer = z.strictObject({
   matches: z.array(JoinMatchAnswer),
   ...JoinTotals.shape,

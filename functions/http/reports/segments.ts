@@ -7,19 +7,17 @@
  * further back than those are kept.
  */
 import { SEGMENT_KINDS } from "@headrace/db";
-import {
-  EARLIEST_MICROS,
-  eventTypeParam,
-  instantParam,
-  LATEST_MICROS,
-  limitParam,
-  requireRange,
-  route,
-} from "@headrace/handler";
-import { readSegments, SegmentAnswer, WindowSizeName } from "@headrace/reports";
+import { eventTypeParam, requireRange, route } from "@headrace/handler";
+import { readSegments, SegmentAnswer } from "@headrace/reports";
 import type { WindowSize } from "@headrace/windows";
 import * as z from "zod";
-import { AHEAD_MICROS, MAX_RANGE_MICROS, standardReach } from "./reach.ts";
+import {
+  AHEAD_MICROS,
+  CursorInstant,
+  MAX_RANGE_MICROS,
+  standardReach,
+  windowListParams,
+} from "./range-params.ts";
 
 const MINUTE = 60_000_000;
 const HOUR = 60 * MINUTE;
@@ -27,11 +25,7 @@ const _DAY = 24 * HOUR;
 
 const SegmentsQuery = z.strictObject({
   by: z.enum(SEGMENT_KINDS),
-  size: WindowSizeName,
-  event_type: eventTypeParam.optional(),
-  from: instantParam.optional(),
-  to: instantParam.optional(),
-  limit: limitParam({ standard: 100, max: 1000 }),
+  ...windowListParams,
 });
 
 const SegmentsAnswer = z.strictObject({
@@ -39,11 +33,9 @@ const SegmentsAnswer = z.strictObject({
   next_cursor: z.string().nullable(),
 });
 
-const Instant = z.int().min(EARLIEST_MICROS).max(LATEST_MICROS);
-
 /** Start, group and type of the last row, and the end of the range, which is "now" where none is given. */
 const SegmentsCursor = z
-  .tuple([Instant, z.string().max(128), eventTypeParam, Instant])
+  .tuple([CursorInstant, z.string().max(128), eventTypeParam, CursorInstant])
   .refine(([startMicros, , , toMicros]) => startMicros < toMicros);
 
 /** Of raw events, the most that a request may read; pages bound the rest. */

@@ -5,9 +5,7 @@
  * named user's sessions needs the scope `users:read` too.
  */
 import {
-  EARLIEST_MICROS,
   instantParam,
-  LATEST_MICROS,
   limitParam,
   type MicrosRange,
   requireRange,
@@ -28,7 +26,7 @@ import {
   SessionsSummaryAnswer,
 } from "@headrace/reports";
 import * as z from "zod";
-import { AHEAD_MICROS, MAX_RANGE_MICROS } from "./reach.ts";
+import { AHEAD_MICROS, CursorInstant, MAX_RANGE_MICROS } from "./range-params.ts";
 
 const SECOND = 1_000_000;
 const MINUTE = 60 * SECOND;
@@ -51,11 +49,9 @@ const SessionsAnswer = z.strictObject({
   next_cursor: z.string().nullable(),
 });
 
-const Instant = z.int().min(EARLIEST_MICROS).max(LATEST_MICROS);
-
 /** Start and user of the last session, and the end of the range, which is "now" where none is given. */
 const SessionsCursor = z
-  .tuple([Instant, UserId, Instant])
+  .tuple([CursorInstant, UserId, CursorInstant])
   .refine(([startMicros, , toMicros]) => startMicros < toMicros);
 
 /** How many periods an answer reaches back at least where no `from` is given, and how long it may be. */

@@ -7,10 +7,8 @@
  */
 import {
   durationParam,
-  EARLIEST_MICROS,
   eventTypeParam,
   instantParam,
-  LATEST_MICROS,
   limitParam,
   requireRange,
   route,
@@ -25,10 +23,15 @@ import {
   readWindows,
   SlidingPoint,
   WindowAnswer,
-  WindowSizeName,
 } from "@headrace/reports";
 import * as z from "zod";
-import { AHEAD_MICROS, MAX_RANGE_MICROS, standardReach } from "./reach.ts";
+import {
+  AHEAD_MICROS,
+  CursorInstant,
+  MAX_RANGE_MICROS,
+  standardReach,
+  windowListParams,
+} from "./range-params.ts";
 
 const SECOND = 1_000_000;
 const MINUTE = 60 * SECOND;
@@ -45,11 +48,7 @@ const KpiQuery = z.strictObject({
 });
 
 const WindowsQuery = z.strictObject({
-  size: WindowSizeName,
-  event_type: eventTypeParam.optional(),
-  from: instantParam.optional(),
-  to: instantParam.optional(),
-  limit: limitParam({ standard: 100, max: 1000 }),
+  ...windowListParams,
 });
 
 const WindowsAnswer = z.strictObject({
@@ -57,11 +56,9 @@ const WindowsAnswer = z.strictObject({
   next_cursor: z.string().nullable(),
 });
 
-const Instant = z.int().min(EARLIEST_MICROS).max(LATEST_MICROS);
-
 /** Start and type of the last window, and the end of the range, which is "now" where none is given. */
 const WindowsCursor = z
-  .tuple([Instant, eventTypeParam, Instant])
+  .tuple([CursorInstant, eventTypeParam, CursorInstant])
   .refine(([startMicros, , toMicros]) => startMicros < toMicros);
 
 /** A frame of the last `rows` events, or of the last `range`; of its events, or at the end of each `step`. */
@@ -98,7 +95,7 @@ const SlidingAnswer = z.strictObject({
 });
 
 /** Time and event of the last point, and the end of the range. */
-const SlidingCursor = z.tuple([Instant, z.guid().nullable(), Instant]);
+const SlidingCursor = z.tuple([CursorInstant, z.guid().nullable(), CursorInstant]);
 
 const STANDARD_ROWS = 10;
 const SLIDING_REACH = HOUR;

@@ -31,7 +31,7 @@ export interface UserEvents {
 }
 
 /** What events without a value are grouped under. */
-export const NO_VALUE = 0n;
+const NO_VALUE = 0n;
 
 /** Calls `onUser` once for each user who has any of the events. */
 export async function readFunnelEvents(

@@ -37,7 +37,7 @@ export async function tallyJoin(
 }
 
 /** Whole hours, whole minutes before and after them, and what is left at the two ends. */
-export function coverMinutes({ from, to }: Range): {
+function coverMinutes({ from, to }: Range): {
   readonly runs: readonly Run[];
   readonly ends: readonly Range[];
 } {

@@ -1,20 +1,5 @@
 /** What `npm run load` runs. */
 import { runLoad } from "./load/run-load.ts";
+import { runAsCommand } from "./run-as-command.ts";
 
-const interruption = new AbortController();
-process.once("SIGINT", () => interruption.abort());
-process.once("SIGTERM", () => interruption.abort());
-// A reader such as `head` that has seen enough is no failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-});
-
-process.exitCode = await runLoad(process.argv.slice(2), {
-  env: process.env,
-  stdin: () => process.stdin,
-  out: (text) => process.stdout.write(text),
-  err: (text) => process.stderr.write(text),
-  errIsTerminal: process.stderr.isTTY === true,
-  clock: { now: () => Date.now() },
-  signal: interruption.signal,
-});
+await runAsCommand(runLoad);

@@ -7,7 +7,7 @@
 import { conflict, notFound } from "@headrace/kernel";
 import type { Client, Sql } from "../sql.ts";
 
-export const MAX_JOINS = 20;
+const MAX_JOINS = 20;
 
 export interface JoinDeclaration {
   readonly leftType: string;

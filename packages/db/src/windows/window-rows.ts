@@ -31,34 +31,33 @@ export async function readKeptWindows(
   sql: Sql,
   keys: readonly WindowKey[],
 ): Promise<Map<string, KeptWindow>> {
-  const { rows } = await sql.query<{
-    size: WindowSize;
-    window_start: number;
-    event_type: string;
-    state: Buffer | null;
-    final: boolean;
-    revision: number | null;
-  }>({
+  const { rows } = await sql.query<KeptRow>({
     name: "read-kept-windows",
     text: `select size, window_start, event_type, state, final, revision
            from unnest($1::text[], $2::timestamptz[], $3::text[]) as given (size, window_start, event_type)
            join realtime_aggregates using (size, window_start, event_type)`,
     values: keyColumns(keys),
   });
-  return new Map(
-    rows.map((row) => {
-      const kept: KeptWindow = {
-        size: row.size,
-        windowStart: row.window_start,
-        eventType: row.event_type,
-        state: row.state === null ? null : WindowState.decode(row.state),
-        final: row.final,
-        revision: row.revision,
-      };
-      return [windowKeyText(kept), kept];
-    }),
-  );
+  return new Map(rows.map(keptWindow).map((kept) => [windowKeyText(kept), kept]));
 }
+
+interface KeptRow extends Record<string, unknown> {
+  readonly size: WindowSize;
+  readonly window_start: number;
+  readonly event_type: string;
+  readonly state: Buffer | null;
+  readonly final: boolean;
+  readonly revision: number | null;
+}
+
+const keptWindow = (row: KeptRow): KeptWindow => ({
+  size: row.size,
+  windowStart: row.window_start,
+  eventType: row.event_type,
+  state: row.state === null ? null : WindowState.decode(row.state),
+  final: row.final,
+  revision: row.revision,
+});
 
 export interface WrittenWindow extends WindowKey {
   readonly state: WindowState;
@@ -141,16 +140,7 @@ export async function readStoredWindows(
   to: number,
   types: readonly string[] | null = null,
 ): Promise<StoredWindow[]> {
-  const { rows } = await sql.query<
-    Record<string, unknown> & {
-      size: WindowSize;
-      window_start: number;
-      event_type: string;
-      state: Buffer | null;
-      final: boolean;
-      revision: number | null;
-    }
-  >(
+  const { rows } = await sql.query<KeptRow>(
     `select *
      from realtime_aggregates
      where size = any ($1)
@@ -159,15 +149,7 @@ export async function readStoredWindows(
        and ($4::text[] is null or event_type = any ($4))`,
     [sizes, instantText(from), instantText(to), types],
   );
-  return rows.map((row) => ({
-    size: row.size,
-    windowStart: row.window_start,
-    eventType: row.event_type,
-    state: row.state === null ? null : WindowState.decode(row.state),
-    final: row.final,
-    revision: row.revision,
-    columns: row,
-  }));
+  return rows.map((row) => ({ ...keptWindow(row), columns: row }));
 }
 
 /** The figures as the columns hold them. */
