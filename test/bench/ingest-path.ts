@@ -130,7 +130,7 @@ export async function emptyTables(owner: Pool): Promise<void> {
      where relkind in ('r', 'p')
        and not relispartition
        and relnamespace = 'public'::regnamespace
-       and relname not in ('clock', 'epochs', 'event_types', 'joins', 'leases', 'migrations', 'settings')`,
+       and relname not in ('clock', 'epochs', 'erasure_key', 'event_types', 'joins', 'leases', 'migrations', 'settings')`,
   );
   await owner.query(`truncate ${rows[0]?.tables}`);
 }

@@ -261,6 +261,16 @@ test("a request that is repeated goes on under its job until that has ended, and
   await eraseAll(other.jobId, 1);
 });
 
+test("without the key nothing is taken in: erased users could not be told from others", async () => {
+  const { rows } = await db.pool.query<{ key: Buffer }>("delete from erasure_key returning key");
+  try {
+    await expect(takeIn(worker, [event()])).rejects.toMatchObject({ code: "erasure.key" });
+  } finally {
+    await db.pool.query("insert into erasure_key (key) values ($1)", [rows[0]?.key]);
+  }
+  expect(await takeIn(worker, [event()])).toMatchObject({ stored: 1 });
+});
+
 test("the hash is no plain one: without the database's key it says nothing", async () => {
   await requestErasure(worker, ERASED);
   const found = await db.pool.query("select from erased_users where hash = sha256($1)", [

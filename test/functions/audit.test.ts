@@ -71,7 +71,7 @@ beforeEach(async () => {
      where relkind in ('r', 'p')
        and not relispartition
        and relnamespace = 'public'::regnamespace
-       and relname not in ('clock', 'epochs', 'event_types', 'joins', 'migrations', 'settings')`,
+       and relname not in ('clock', 'epochs', 'erasure_key', 'event_types', 'joins', 'migrations', 'settings')`,
   );
   await db.pool.query(`truncate ${tables[0]?.names}`);
   await db.pool.query("update clock set watermark = '2026-01-03', raw_from = '-infinity'");

@@ -4,6 +4,7 @@
  * Asked for in a statement of its own after the partition's row is locked: the transaction then has
  * its id, so that whoever does not see an erasure has a smaller id than what begins after it.
  */
+import { bug } from "@headrace/kernel";
 import type { Sql } from "../sql.ts";
 import { hashOfUser } from "../users/erasures.ts";
 import type { DecodedRecord } from "./batch.ts";
@@ -64,7 +65,9 @@ export async function readLeftOut(sql: Sql): Promise<LeftOut> {
            from erasure_key`,
   });
   const [row] = rows;
-  return new LeftOut(row?.newest ?? Number.NEGATIVE_INFINITY, row?.key ?? Buffer.alloc(0));
+  // With another key nobody would be found, and erased users would come back.
+  if (row === undefined) throw bug("erasure.key", "table erasure_key has no row");
+  return new LeftOut(row.newest ?? Number.NEGATIVE_INFINITY, row.key);
 }
 
 /** `users`: their hashes by their ids. Answers with times in µs by ids. */
