@@ -149,6 +149,14 @@ export const functions: readonly FunctionEntry[] = [
     kafka: [],
   },
   {
+    file: "cron/keep-statistics",
+    trigger: { kind: "cron", every: 1 },
+    timeoutSeconds: 60,
+    memoryMegabytes: 512,
+    pools: ["worker"],
+    kafka: [],
+  },
+  {
     file: "cron/watch-progress",
     trigger: { kind: "cron", every: 10 },
     timeoutSeconds: 30,

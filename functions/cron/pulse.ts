@@ -10,6 +10,7 @@ import { cron as fillGaps } from "./fill-gaps.ts";
 import { cron as findJoins } from "./find-joins.ts";
 import { cron as finishSessions } from "./finish-sessions.ts";
 import { cron as finishWindows } from "./finish-windows.ts";
+import { cron as keepStatistics } from "./keep-statistics.ts";
 import { cron as refreshSegments } from "./refresh-segments.ts";
 import { cron as watchProgress } from "./watch-progress.ts";
 
@@ -20,6 +21,7 @@ const fast = [
   finishSessions,
   finishWindows,
   refreshSegments,
+  keepStatistics,
   watchProgress,
 ];
 

@@ -454,8 +454,7 @@ CREATE INDEX realtime_aggregates_by_type_idx ON public.realtime_aggregates USING
 CREATE INDEX realtime_aggregates_unfinished_idx ON public.realtime_aggregates USING btree (window_end) WHERE (NOT final);
 CREATE INDEX stream_batches_by_week_idx ON public.stream_batches USING brin (week) WITH (autosummarize='on');
 CREATE INDEX stream_events_by_product_idx ON ONLY public.stream_events USING btree (product_id, event_time) WHERE (product_id IS NOT NULL);
-CREATE INDEX stream_events_by_time_idx ON ONLY public.stream_events USING brin (event_time) WITH (pages_per_range='32', autosummarize='on');
-CREATE INDEX stream_events_by_tx_idx ON ONLY public.stream_events USING brin (tx) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX stream_events_by_time_and_tx_idx ON ONLY public.stream_events USING brin (event_time, tx) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX stream_events_by_type_idx ON ONLY public.stream_events USING btree (event_type, event_time, event_id);
 CREATE INDEX stream_events_by_user_idx ON ONLY public.stream_events USING btree (user_id, event_time);
 CREATE INDEX stream_gaps_open_idx ON public.stream_gaps USING btree (topic, partition) WHERE (closed_at IS NULL);
@@ -748,6 +747,48 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.keep_event_statistics(weeks date[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  week_partition regclass;
+  blocks bigint;
+  brin_index regclass;
+begin
+  for week_partition in
+    select to_regclass('stream_events_' || to_char(week, 'YYYYMMDD'))
+    from unnest(weeks) as given (week)
+  loop
+    blocks := pg_relation_size(week_partition) / current_setting('block_size')::integer / 32 * 32;
+    continue when week_partition is null or blocks = 0;
+    begin
+      execute format('lock table %s in share update exclusive mode nowait', week_partition);
+    exception
+      when lock_not_available then
+        continue;
+    end;
+    for brin_index in
+      select indexrelid::regclass
+      from pg_index
+      join pg_class on pg_class.oid = indexrelid
+      join pg_am on pg_am.oid = relam
+      where indrelid = week_partition
+        and amname = 'brin'
+    loop
+      while blocks > 0 and brin_summarize_range(brin_index, blocks - 32) > 0 loop
+        blocks := blocks - 32;
+      end loop;
+    end loop;
+    if (select reltuples < 0 from pg_class where oid = week_partition) then
+      execute format('analyze %s', week_partition);
+    end if;
+  end loop;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.micros(at timestamp with time zone)
  RETURNS bigint
  LANGUAGE sql
@@ -962,6 +1003,7 @@ grant execute on function duration_bin(bigint) to public;
 grant execute on function elapsed_micros(timestamp with time zone,timestamp with time zone) to public;
 grant execute on function ensure_epoch() to headrace_orders, headrace_worker;
 grant execute on function ensure_event_partitions(date[]) to headrace_worker;
+grant execute on function keep_event_statistics(date[]) to headrace_worker;
 grant execute on function micros(timestamp with time zone) to public;
 grant execute on function overall_watermark() to public;
 grant execute on function register_event_types(text[]) to headrace_worker;

@@ -5,6 +5,7 @@
  */
 import {
   createPool,
+  FOLLOWERS,
   haveFollowed,
   type Pool,
   releaseLease,
@@ -100,7 +101,7 @@ async function withEverything(
   const running = crons.map((it) => keepRunning(it, worker, ending.signal));
   await ingest();
   const ingestedAt = performance.now();
-  while (!(await isCaughtUp(owner, crons))) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (!(await isCaughtUp(owner))) await new Promise((resolve) => setTimeout(resolve, 20));
   const endedAt = performance.now();
   ending.abort();
   await Promise.all(running);
@@ -147,7 +148,7 @@ async function keepRunning(working: Working, pool: Pool, signal: AbortSignal): P
   await releaseLease(pool, lease);
 }
 
-async function isCaughtUp(owner: Pool, crons: readonly Working[]): Promise<boolean> {
+async function isCaughtUp(owner: Pool): Promise<boolean> {
   const { rows } = await owner.query<{ tx: number; is_folded: boolean }>(
     `select
        coalesce((select max(tx) + 1 from stream_batches), 0) as tx,
@@ -155,12 +156,5 @@ async function isCaughtUp(owner: Pool, crons: readonly Working[]): Promise<boole
   );
   const [now] = rows;
   if (now === undefined || !now.is_folded) return false;
-  const followers = crons.map(({ cron }) => cron.name).filter((name) => FOLLOWING.has(name));
-  return haveFollowed(owner, followers, now.tx);
+  return haveFollowed(owner, FOLLOWERS, now.tx);
 }
-
-const FOLLOWING: ReadonlySet<string> = new Set([
-  "finish-sessions",
-  "find-joins",
-  "refresh-segments",
-]);

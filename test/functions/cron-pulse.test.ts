@@ -56,6 +56,7 @@ test("pulse runs the fast crons until its time runs out, and gives every lease b
     "find-joins held",
     "finish-sessions held",
     "finish-windows held",
+    "keep-statistics held",
     "pulse held",
     "refresh-segments held",
     "watch-progress held",

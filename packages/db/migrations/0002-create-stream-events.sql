@@ -40,10 +40,8 @@ comment on column stream_events.record_time is
 -- One user's events; the only index that serves a user.
 create index stream_events_by_user_idx on stream_events (user_id, event_time);
 
--- Append-only by time and by transaction, so that 32 kB stand for a tree of 100 MB.
-create index stream_events_by_time_idx on stream_events using brin (event_time)
-  with (pages_per_range = 32, autosummarize = on);
-create index stream_events_by_tx_idx on stream_events using brin (tx)
+-- Append-only by time and by transaction, so that 64 kB stand for trees of 200 MB. Either serves alone.
+create index stream_events_by_time_and_tx_idx on stream_events using brin (event_time, tx)
   with (pages_per_range = 32, autosummarize = on);
 
 create table event_types (
@@ -119,6 +117,53 @@ begin
 end
 $$;
 
+-- Does at once for these weeks (Mondays) what autovacuum does once a minute: has their BRIN index sum up
+-- the blocks that were filled since the last call, which every read by time or transaction goes
+-- through as long as they are not; and analyses a week that never was, whose primary key the planner
+-- takes for an index by time. It walks down from the newest whole range (32 blocks, as the index has
+-- it) to the first one that is summed up. A week that is vacuumed just now is left to that, which does
+-- it too and would be cancelled by who waits for it.
+create function keep_event_statistics(weeks date[]) returns void
+  language plpgsql
+  security definer
+  set search_path = public, pg_temp
+as $$
+declare
+  week_partition regclass;
+  blocks bigint;
+  brin_index regclass;
+begin
+  for week_partition in
+    select to_regclass('stream_events_' || to_char(week, 'YYYYMMDD'))
+    from unnest(weeks) as given (week)
+  loop
+    blocks := pg_relation_size(week_partition) / current_setting('block_size')::integer / 32 * 32;
+    continue when week_partition is null or blocks = 0;
+    begin
+      execute format('lock table %s in share update exclusive mode nowait', week_partition);
+    exception
+      when lock_not_available then
+        continue;
+    end;
+    for brin_index in
+      select indexrelid::regclass
+      from pg_index
+      join pg_class on pg_class.oid = indexrelid
+      join pg_am on pg_am.oid = relam
+      where indrelid = week_partition
+        and amname = 'brin'
+    loop
+      while blocks > 0 and brin_summarize_range(brin_index, blocks - 32) > 0 loop
+        blocks := blocks - 32;
+      end loop;
+    end loop;
+    if (select reltuples < 0 from pg_class where oid = week_partition) then
+      execute format('analyze %s', week_partition);
+    end if;
+  end loop;
+end
+$$;
+
 -- Registers types that have not been met before, in the order given, until 1,000 are known, and
 -- returns those of the given ones that are registered.
 create function register_event_types(names text[]) returns setof text
@@ -145,8 +190,10 @@ end
 $$;
 
 revoke all on function ensure_event_partitions(date[]) from public;
+revoke all on function keep_event_statistics(date[]) from public;
 revoke all on function register_event_types(text[]) from public;
 grant execute on function ensure_event_partitions(date[]) to headrace_worker;
+grant execute on function keep_event_statistics(date[]) to headrace_worker;
 grant execute on function register_event_types(text[]) to headrace_worker;
 grant select on stream_events, event_types, stream_batches to headrace_worker, headrace_orders, headrace_reports;
 grant insert on stream_events, stream_batches to headrace_worker;

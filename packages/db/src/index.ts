@@ -8,6 +8,7 @@ export * from "./dead-letters.ts";
 export * from "./dimensions/products.ts";
 export * from "./dimensions/users.ts";
 export * from "./epoch.ts";
+export * from "./event-statistics.ts";
 export * from "./followers/follow.ts";
 export * from "./followers/followers.ts";
 export * from "./followers/stretches.ts";

@@ -96,6 +96,8 @@ function roleSettings(
     lock_timeout: millis(limits.lockTimeoutMs),
     default_transaction_isolation: isReader ? "repeatable read" : "read committed",
     default_transaction_read_only: isReader ? "on" : undefined,
+    // Crons stand back behind ingest and orders: two cores for one of them would be taken from those.
+    max_parallel_workers_per_gather: isReader ? undefined : "0",
     tcp_keepalives_idle: "10",
     tcp_keepalives_interval: "10",
     tcp_keepalives_count: "3",

@@ -210,9 +210,6 @@ function overlapping(stretches: readonly Stretch[], range: Stretch): Stretch[] {
     .filter(({ fromMicros, toMicros }) => fromMicros <= toMicros);
 }
 
-/** Above it the events of a join's types in the time that is asked for are the fewer ones, as a rule. */
-const MANY_OPEN = 50_000;
-
 interface ChangeRow extends PartnerRow {
   kind: "left" | "right" | "tally";
   matches: number;
@@ -231,7 +228,6 @@ async function readChanges(
   const changes = await joinChanges(moment, [scope], {
     ...open,
     toTx: undefined,
-    foundBy: open.rows <= MANY_OPEN ? "transaction" : "time",
   });
   if (changes === undefined) return NOTHING_OPEN;
   const values = [...changes.values];

@@ -18,7 +18,7 @@ export const JOINS_FOLLOWER = "find-joins";
 /** The next slice's pairs; undefined when there is none. `limit`: events, as `followSlice` takes it. */
 export function findJoins(pool: Pool, lease: Lease, limit: number): Promise<Slice | undefined> {
   return followSlice(pool, lease, limit, async (client, slice) => {
-    await storeChanges(client, await readScopes(client), { ...slice, foundBy: "transaction" });
+    await storeChanges(client, await readScopes(client), slice);
   });
 }
 
@@ -120,7 +120,6 @@ export function fillJoins(pool: Pool, lease: Lease, limit: number): Promise<bool
       fromTx: 0,
       toTx,
       type: scope.leftType,
-      foundBy: "time",
     });
     await noteFilled(client, row, stretch);
     return true;

@@ -37,8 +37,6 @@ export interface AddedEvents {
   readonly toTx: number | undefined;
   /** Only those of this type; undefined: of every type that the joins look at. */
   readonly type?: string;
-  /** Whether they are found by the few transactions or in the short time that they lie in. */
-  readonly foundBy: "transaction" | "time";
 }
 
 /** A statement's common table expressions, and the parameters that they use: $1 and on. */
@@ -79,7 +77,7 @@ interface Around extends Record<string, unknown> {
 async function readAround(
   sql: Sql,
   scopes: readonly JoinScope[],
-  { stretches, fromTx, toTx, type, foundBy }: AddedEvents,
+  { stretches, fromTx, toTx, type }: AddedEvents,
 ): Promise<Around[]> {
   const reaches = reachOfTypes(scopes);
   const types = type === undefined ? [...reaches.keys()] : [type];
@@ -89,21 +87,14 @@ async function readAround(
     fromTx,
     toTx ?? null,
   ];
-  // Few transactions are found by their BRIN index alone, whatever the planner believes of a table that
-  // has just grown: the other indexes would hold all transactions of the time or type. So the text of
-  // a type is made anew, and a stretch of time is told in two parts, which no ordered index serves.
-  const byTx = foundBy === "transaction";
-  if (byTx) await sql.query("set local enable_seqscan = off");
-  const typeText = byTx ? "event_type || ''" : "event_type";
-  const parts = byTx ? stretches.flatMap(halvesOf) : stretches;
   const { rows } = await sql.query<Around>(
     `with added as materialized (
        select user_id, event_type, event_time
        from stream_events
-       where ${withinStretches("event_time", parts, values)}
+       where ${withinStretches("event_time", stretches, values)}
          and tx >= $3::bigint
          and ($4::bigint is null or tx < $4::bigint)
-         and ${typeText} = any ($1::text[])
+         and event_type = any ($1::text[])
      ),
      around as (
        select
@@ -119,14 +110,6 @@ async function readAround(
     values,
   );
   return rows;
-}
-
-function halvesOf({ fromMicros, toMicros }: Stretch): Stretch[] {
-  const middle = Math.floor((fromMicros + toMicros) / 2);
-  return [
-    { fromMicros, toMicros: middle },
-    { fromMicros: middle + 1, toMicros: Math.max(toMicros, middle + 1) },
-  ];
 }
 
 function changesText(

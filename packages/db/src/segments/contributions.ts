@@ -5,8 +5,7 @@
  * context (the user's events of that day which have been counted before) has been there. The same text
  * serves who adds a slice, who moves a key to another group and who reads the open part.
  */
-import type { Stretch } from "../followers/stretches.ts";
-import { widenStretches, withinStretches } from "../followers/stretches.ts";
+import { type Stretch, widenStretches, withinStretches } from "../followers/stretches.ts";
 import { instantText, type Sql } from "../sql.ts";
 
 export const SEGMENT_KINDS = ["segment", "category"] as const;
