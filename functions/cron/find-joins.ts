@@ -22,7 +22,7 @@ export const cron: Cron = {
       const slice = await repeated(() => findJoins(pool, lease, SLICE));
       const filled = await repeated(() => fillJoins(pool, lease, FILL));
       const deleted = await repeated(() => deleteRetiredJoins(pool, lease, DELETE));
-      found = slice !== undefined || filled || deleted;
+      found = slice?.isLast === false || filled || deleted;
     }
   },
 };

@@ -4,7 +4,7 @@
  * Reports add what is still open themselves, so they are exact whether this ran or not; it keeps what
  * they have to add small, and gives SQL tools the table `sessions`.
  */
-import { finishSessions, hasSlice, repeated, SESSIONS_FOLLOWER } from "@headrace/db";
+import { finishSessions, followSlices, SESSIONS_FOLLOWER } from "@headrace/db";
 import { type Cron, cronHandler } from "@headrace/handler";
 
 /** Events per transaction: under a second of work, and few enough sessions cut in two by its end. */
@@ -14,9 +14,7 @@ export const cron: Cron = {
   name: SESSIONS_FOLLOWER,
 
   async run({ pool, lease, signal }) {
-    while (!signal.aborted && (await hasSlice(pool, SESSIONS_FOLLOWER))) {
-      await repeated(() => finishSessions(pool, lease, SLICE));
-    }
+    await followSlices(pool, SESSIONS_FOLLOWER, signal, () => finishSessions(pool, lease, SLICE));
   },
 };
 

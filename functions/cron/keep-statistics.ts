@@ -4,7 +4,7 @@
  * Autovacuum does the same once a minute. At 15,000 events a second each slice of a follower would go
  * through up to a million events until then; nothing but speed depends on it.
  */
-import { hasSlice, keepStatistics, repeated, STATISTICS_KEEPER } from "@headrace/db";
+import { followSlices, keepStatistics, STATISTICS_KEEPER } from "@headrace/db";
 import { type Cron, cronHandler } from "@headrace/handler";
 
 /** Events; 0.4 µs each. */
@@ -14,9 +14,7 @@ export const cron: Cron = {
   name: STATISTICS_KEEPER,
 
   async run({ pool, lease, signal }) {
-    while (!signal.aborted && (await hasSlice(pool, STATISTICS_KEEPER))) {
-      await repeated(() => keepStatistics(pool, lease, SLICE));
-    }
+    await followSlices(pool, STATISTICS_KEEPER, signal, () => keepStatistics(pool, lease, SLICE));
   },
 };
 

@@ -10,6 +10,7 @@ import {
   addSegmentEvents,
   advanceMoves,
   followGroupChanges,
+  hasGroupWork,
   hasSegmentWork,
   repeated,
   SEGMENTS_FOLLOWER,
@@ -27,11 +28,12 @@ export const cron: Cron = {
   name: SEGMENTS_FOLLOWER,
 
   async run({ pool, lease, signal }) {
-    while (!signal.aborted && (await hasSegmentWork(pool))) {
-      await repeated(() => addSegmentEvents(pool, lease, SLICE));
+    for (let found = await hasSegmentWork(pool); found && !signal.aborted; ) {
+      const slice = await repeated(() => addSegmentEvents(pool, lease, SLICE));
       await repeated(() => followGroupChanges(pool, lease, "segment", CHANGES));
       await repeated(() => followGroupChanges(pool, lease, "category", CHANGES));
       await repeated(() => advanceMoves(pool, lease, MOVES));
+      found = slice?.isLast === false || (await hasGroupWork(pool));
     }
   },
 };

@@ -9,7 +9,7 @@
  */
 import { bug } from "@headrace/kernel";
 import { type Lease, requireCursor } from "../leases.ts";
-import { type Client, inTransaction, type Pool, type Sql } from "../sql.ts";
+import { type Client, inTransaction, type Pool, repeated, type Sql } from "../sql.ts";
 import { joinStretches, type Stretch } from "./stretches.ts";
 
 /** The events whose `tx` lies in [fromTx, toTx), and the stretches of time that hold them. */
@@ -18,10 +18,12 @@ export interface Slice {
   readonly toTx: number;
   readonly rows: number;
   readonly stretches: readonly Stretch[];
+  /** Whether it held all that could be handled when it was taken. */
+  readonly isLast: boolean;
 }
 
 /** The events whose `tx` is at least `fromTx`, as far as the snapshot shows them. */
-export type OpenPart = Omit<Slice, "toTx">;
+export type OpenPart = Omit<Slice, "toTx" | "isLast">;
 
 /** Batches that one slice looks at; a transaction has one for each week that it touches. */
 const MAX_BATCHES = 5000;
@@ -48,6 +50,23 @@ export function followSlice(
     });
     return slice;
   });
+}
+
+/**
+ * A follower's run: slice after slice until one is the last. What has come meanwhile is left to the next
+ * run: a slice of a second costs much less an event than those of some hundred milliseconds.
+ */
+export async function followSlices(
+  pool: Pool,
+  follower: string,
+  signal: AbortSignal,
+  take: () => Promise<Slice | undefined>,
+): Promise<void> {
+  if (!(await hasSlice(pool, follower))) return;
+  while (!signal.aborted) {
+    const slice = await repeated(take);
+    if (slice === undefined || slice.isLast) return;
+  }
 }
 
 interface WeekRow extends Record<string, unknown> {
@@ -97,9 +116,11 @@ async function nextSlice(sql: Sql, fromTx: number, limit: number): Promise<Slice
   const [first] = rows;
   if (first === undefined) return undefined;
   if (first.last_tx === null) throw bug("follower.slice", "a slice without a transaction");
+  const isLast = first.is_all === true;
   return {
     ...partOf(fromTx, rows),
-    toTx: first.is_all === true ? first.horizon : first.last_tx + 1,
+    toTx: isLast ? first.horizon : first.last_tx + 1,
+    isLast,
   };
 }
 

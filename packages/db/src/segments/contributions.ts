@@ -2,7 +2,7 @@
  * What events add to the windows by segment and by category, as one statement.
  *
  * Counts and sums are added up by group. A user is new in a window, group and type where none of the
- * context (the user's events of that day which have been counted before) has been there. The same text
+ * context (the user's events of that day and those types which have been counted before) has been there. The same text
  * serves who adds a slice, who moves a key to another group and who reads the open part.
  */
 import { type Stretch, widenStretches, withinStretches } from "../followers/stretches.ts";
@@ -84,8 +84,12 @@ export function contributionsOfArrived(
         where ${conditions.join(" and ")}
       ),
       user_day as materialized (
-        select distinct user_id, ${DAY} as day
-        from event
+        select user_id, day, array_agg(event_type) as types
+        from (
+          select distinct user_id, ${DAY} as day, event_type
+          from event
+        ) as seen
+        group by user_id, day
       ),
       context as materialized (
         select distinct found.*
@@ -100,6 +104,7 @@ export function contributionsOfArrived(
             and stream_events.tx < $1
           offset 0
         ) as found
+        where found.event_type = any (types)
       ),
       ${contributionText(by, moved !== undefined)}`,
     values,

@@ -42,8 +42,11 @@ async function addToStagedMove(client: Client, slice: Slice): Promise<void> {
 }
 
 /** Whether a run would change anything; a cheap look that writes nothing. */
-export async function hasSegmentWork(sql: Sql): Promise<boolean> {
-  if (await hasSlice(sql, SEGMENTS_FOLLOWER)) return true;
+export const hasSegmentWork = async (sql: Sql): Promise<boolean> =>
+  (await hasSlice(sql, SEGMENTS_FOLLOWER)) || (await hasGroupWork(sql));
+
+/** Whether users or products are to be moved to other groups. */
+export async function hasGroupWork(sql: Sql): Promise<boolean> {
   for (const by of SEGMENT_KINDS) {
     if (await hasGroupChanges(sql, by, await changeCursor(sql, by))) return true;
   }

@@ -47,9 +47,28 @@ export const keptBefore = (
   order by user_id desc, started_at desc
   limit 1`;
 
+const SESSION = [
+  "started_at",
+  "ended_at",
+  "event_count",
+  "purchases",
+  "value_sum",
+  "revenue_cents",
+] as const;
+const COLUMNS = `user_id, ${SESSION.join(", ")}`;
+
 /**
- * `with` …: `known` has the sessions that the events make by themselves, each with the last session
- * kept of its user (mostly the only one that needs to be looked up) and the minutes that hold an
+ * An island whose user has no other one and that begins in or behind the user's last session, near
+ * enough to continue it: the common case, which touches nothing else. What lies before the last session
+ * ends more than a gap before that begins.
+ */
+const CONTINUES = `islands = 1
+        and last_ended_at >= started_at - ${GAP}
+        and last_started_at <= started_at`;
+
+/**
+ * `with` …: `known` has the sessions that the events make by themselves (islands), each with the last
+ * session kept of its user (mostly the only one that needs to be looked up) and the minutes that hold an
  * event; `touched` the kept sessions that change, `merged` what takes their place.
  *
  * Materialised where the planner, with statistics that lag behind, could read by the wrong index.
@@ -75,12 +94,15 @@ export const sessionChanges = (condition: string): string => `
     select
       *,
       count(*) filter (where previous_time is null or event_time > previous_time + ${GAP})
-        over (partition by user_id order by event_time rows unbounded preceding) as number
+        over (partition by user_id order by event_time rows unbounded preceding) as number,
+      count(*) filter (where previous_time is null or event_time > previous_time + ${GAP})
+        over (partition by user_id) as islands
     from spaced
   ),
   island as (
     select
       user_id,
+      islands,
       min(event_time) as started_at,
       max(event_time) as ended_at,
       count(*) as event_count,
@@ -91,57 +113,60 @@ export const sessionChanges = (condition: string): string => `
         where previous_time is null or previous_time < date_bin('1 minute', event_time, 'epoch')
       ) as minutes
     from numbered
-    group by user_id, number
+    group by user_id, number, islands
   ),
   known as materialized (
     select
       island.*,
       last.place as last_place,
-      last.started_at as last_started_at,
-      last.ended_at as last_ended_at
+      ${SESSION.map((column) => `last.${column} as last_${column}`).join(",\n      ")}
     from island
     left join lateral (
-      ${keptBefore("ctid as place, started_at, ended_at", "island.user_id", "'infinity'")}
+      ${keptBefore(`ctid as place, ${SESSION.join(", ")}`, "island.user_id", "'infinity'")}
     ) as last on true
   ),
-  touched_place as (
-    select last_place as place
+  tangled as materialized (
+    select *
     from known
     where last_ended_at >= started_at - ${GAP}
-      and last_started_at <= started_at - ${GAP}
-    union all
+      and not (${CONTINUES})
+  ),
+  touched_place as (
     select near.place
-    from known
+    from tangled
     cross join lateral (
       select place
       from (
-        ${keptBefore("ctid as place, ended_at", "known.user_id", `known.started_at - ${GAP}`, "<=")}
+        ${keptBefore("ctid as place, ended_at", "tangled.user_id", `tangled.started_at - ${GAP}`, "<=")}
       ) as before
-      where before.ended_at >= known.started_at - ${GAP}
+      where before.ended_at >= tangled.started_at - ${GAP}
       union all
       select ctid
       from kept_sessions
-      where user_id = known.user_id
-        and (user_id, started_at) > (known.user_id, known.started_at - ${GAP})
-        and (user_id, started_at) <= (known.user_id, known.ended_at + ${GAP})
+      where user_id = tangled.user_id
+        and (user_id, started_at) > (tangled.user_id, tangled.started_at - ${GAP})
+        and (user_id, started_at) <= (tangled.user_id, tangled.ended_at + ${GAP})
     ) as near
-    where last_ended_at >= started_at - ${GAP}
-      and last_started_at > started_at - ${GAP}
   ),
   touched as materialized (
     select
-      ctid as place,
-      *
+      last_place as place,
+      user_id,
+      ${SESSION.map((column) => `last_${column} as ${column}`).join(",\n      ")}
+    from known
+    where ${CONTINUES}
+    union all
+    select ctid, ${COLUMNS}
     from kept_sessions
     where ctid = any (array(select place from touched_place))
   ),
   piece as (
-    select user_id, started_at, ended_at, event_count, purchases, value_sum, revenue_cents
-    from known
-    where last_ended_at >= started_at - ${GAP}
+    select ${COLUMNS}
+    from tangled
     union all
-    select user_id, started_at, ended_at, event_count, purchases, value_sum, revenue_cents
-    from touched
+    select ${COLUMNS}
+    from kept_sessions
+    where ctid = any (array(select place from touched_place))
   ),
   reached as (
     select
@@ -172,7 +197,21 @@ export const sessionChanges = (condition: string): string => `
     from joined
     group by user_id, number
     union all
-    select user_id, started_at, ended_at, event_count, purchases, value_sum, revenue_cents
+    select
+      user_id,
+      last_started_at,
+      greatest(ended_at, last_ended_at),
+      event_count + last_event_count,
+      purchases + last_purchases,
+      case
+        when value_sum is null then last_value_sum
+        else value_sum + coalesce(last_value_sum, 0)
+      end,
+      revenue_cents + last_revenue_cents
+    from known
+    where ${CONTINUES}
+    union all
+    select ${COLUMNS}
     from known
     where last_ended_at is null
        or last_ended_at < started_at - ${GAP}
