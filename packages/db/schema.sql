@@ -456,7 +456,7 @@ CREATE INDEX stream_batches_by_week_idx ON public.stream_batches USING brin (wee
 CREATE INDEX stream_events_by_product_idx ON ONLY public.stream_events USING btree (product_id, event_time) WHERE (product_id IS NOT NULL);
 CREATE INDEX stream_events_by_time_and_tx_idx ON ONLY public.stream_events USING brin (event_time, tx) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX stream_events_by_type_idx ON ONLY public.stream_events USING btree (event_type, event_time, event_id);
-CREATE INDEX stream_events_by_user_idx ON ONLY public.stream_events USING btree (user_id, event_time);
+CREATE INDEX stream_events_by_user_idx ON ONLY public.stream_events USING btree (user_id, event_time) INCLUDE (category);
 CREATE INDEX stream_gaps_open_idx ON public.stream_gaps USING btree (topic, partition) WHERE (closed_at IS NULL);
 
 create view realtime_user_profiles with (security_invoker=true) as

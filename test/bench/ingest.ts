@@ -13,11 +13,47 @@ import { endToEndRate } from "./end-to-end.ts";
 import { compareAll, steadyRateOfAll } from "./everything.ts";
 import { copyLines, copyRate, emptyTables, ensureWeeks, IngestPath } from "./ingest-path.ts";
 
+interface Steady {
+  /** Rows that are taken in before any count. */
+  readonly warmUp: number;
+  readonly rounds: number;
+  /** Per round. */
+  readonly rows: number;
+  /** With every result on. */
+  readonly rowsOfAll: number;
+}
+
+interface Scale {
+  readonly rounds: number;
+  /** Per round and partition. */
+  readonly rows: number;
+  /** With every result on. */
+  readonly rowsOfAll: number;
+  readonly stored: number;
+  /** Beside the stored rows, and beside none. */
+  readonly steady: Steady;
+}
+
+const WHOLE: Scale = {
+  rounds: 7,
+  rows: 50_000,
+  rowsOfAll: 1_000_000,
+  stored: 10_000_000,
+  steady: { warmUp: 300_000, rounds: 5, rows: 100_000, rowsOfAll: 400_000 },
+};
+
+const QUICK: Scale = {
+  rounds: 3,
+  rows: 20_000,
+  rowsOfAll: 250_000,
+  stored: 200_000,
+  steady: { warmUp: 50_000, rounds: 3, rows: 20_000, rowsOfAll: 50_000 },
+};
+
 export const ingest: Bench = ({ quick }) =>
   withDatabase(async (database) => {
     const path = await IngestPath.open(database);
-    const rounds = quick ? 3 : 7;
-    const rows = quick ? 20_000 : 50_000;
+    const { rounds, rows, rowsOfAll, stored, steady } = quick ? QUICK : WHOLE;
     const one = await compare(path, database, { batch: 5_000, partitions: 1, rounds, rows });
     const small = await compare(path, database, {
       batch: 500,
@@ -27,10 +63,9 @@ export const ingest: Bench = ({ quick }) =>
     });
     const large = await compare(path, database, { batch: 10_000, partitions: 1, rounds, rows });
     const two = await compare(path, database, { batch: 5_000, partitions: 2, rounds, rows });
-    const all = await compareAll(path, database, quick ? 100_000 : 1_000_000);
+    const all = await compareAll(path, database, rowsOfAll);
     const end = await endToEnd(quick);
-    const stored = quick ? 500_000 : 10_000_000;
-    const flat = await rateWithStored(path, database, stored);
+    const flat = await rateWithStored(path, database, stored, steady);
     await path.close();
     return {
       copy_rows_per_second_p1: one.copy,
@@ -98,8 +133,6 @@ async function compare(
 
 const DAY_MILLIS = 86_400_000;
 
-const ROWS_OF_ALL = 400_000;
-
 interface Flatness {
   readonly path: number;
   /** With every result on. */
@@ -117,10 +150,11 @@ async function rateWithStored(
   path: IngestPath,
   database: BenchDatabase,
   stored: number,
+  steady: Steady,
 ): Promise<Flatness> {
   await emptyTables(database.owner);
-  const empty = await steadyRate(path);
-  const emptyAll = await steadyRateOfAll(path, database, ROWS_OF_ALL);
+  const empty = await steadyRate(path, steady);
+  const emptyAll = await steadyRateOfAll(path, database, steady.rowsOfAll);
   await emptyTables(database.owner);
   const slice = 100_000;
   const now = Date.now();
@@ -134,8 +168,8 @@ async function rateWithStored(
   }
   await database.owner.query("vacuum analyze stream_events");
   await database.owner.query("checkpoint");
-  const full = await steadyRate(path);
-  const fullAll = await steadyRateOfAll(path, database, ROWS_OF_ALL);
+  const full = await steadyRate(path, steady);
+  const fullAll = await steadyRateOfAll(path, database, steady.rowsOfAll);
   const text = (rate: number): string => `${Math.round(rate)} rows/s`;
   console.log(
     `${stored} rows stored: ${text(full)}, with none ${text(empty)}; every result on: ${text(fullAll)}, with none ${text(emptyAll)}`,
@@ -143,11 +177,11 @@ async function rateWithStored(
   return { path: full / empty, all: fullAll / emptyAll };
 }
 
-async function steadyRate(path: IngestPath): Promise<number> {
-  await path.run([path.batches(0, 300_000, 5_000)]);
+async function steadyRate(path: IngestPath, { warmUp, rounds, rows }: Steady): Promise<number> {
+  await path.run([path.batches(0, warmUp, 5_000)]);
   const rates: number[] = [];
-  for (let round = 0; round < 5; round += 1) {
-    rates.push(await path.run([path.batches(0, 100_000, 5_000)]));
+  for (let round = 0; round < rounds; round += 1) {
+    rates.push(await path.run([path.batches(0, rows, 5_000)]));
   }
   return median(rates);
 }

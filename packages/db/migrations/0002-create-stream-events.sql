@@ -37,8 +37,9 @@ comment on column stream_events.duration is 'Seconds.';
 comment on column stream_events.record_time is
   'The record''s Kafka timestamp; where producers set it, at most the database''s clock at that time.';
 
--- One user's events; the only index that serves a user.
-create index stream_events_by_user_idx on stream_events (user_id, event_time);
+-- One user's events; the only index that serves a user. With the category, because a profile counts it
+-- over all of the user's events, which lie in as many blocks as there are of them.
+create index stream_events_by_user_idx on stream_events (user_id, event_time) include (category);
 
 -- Append-only by time and by transaction, so that 64 kB stand for trees of 200 MB. Either serves alone.
 create index stream_events_by_time_and_tx_idx on stream_events using brin (event_time, tx)
