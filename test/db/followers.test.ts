@@ -1,5 +1,6 @@
 import {
   followSlice,
+  followSlices,
   hasSlice,
   haveFollowed,
   holdCrons,
@@ -59,6 +60,27 @@ test("a slice holds whole transactions, one behind the other, each event once", 
   ).toEqual(events.map(({ event_id }) => event_id).sort());
   expect(await take()).toBe(undefined);
   expect(await hasSlice(worker, FOLLOWER)).toBe(false);
+});
+
+test("a run takes slices until one is the last, and leaves what comes meanwhile to the next run", async () => {
+  const events = () => Array.from({ length: 3 }, () => at("2026-01-01T10:00:00Z"));
+  for (let times = 0; times < 3; times += 1) await store(events());
+  const slices: (Slice | undefined)[] = [];
+  const run = (meanwhile: () => Promise<void>): Promise<void> =>
+    followSlices(worker, FOLLOWER, new AbortController().signal, async () => {
+      slices.push(await take(6));
+      await meanwhile();
+      return slices.at(-1);
+    });
+  await run(() => store(events()));
+  expect(slices.map((slice) => [slice?.rows, slice?.isLast])).toEqual([
+    [6, false],
+    [6, true],
+  ]);
+  expect(await hasSlice(worker, FOLLOWER)).toBe(true);
+  await run(async () => {});
+  expect(slices.at(-1)).toMatchObject({ rows: 3, isLast: true });
+  await run(() => Promise.reject(new Error("nothing was left to take")));
 });
 
 test("a transaction that is larger than the limit is one slice", async () => {
