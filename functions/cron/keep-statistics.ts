@@ -1,8 +1,9 @@
 /**
  * Every second: keeps what PostgreSQL knows of raw events up with those that have come.
  *
- * Autovacuum does the same once a minute. At 15,000 events a second each slice of a follower would go
- * through up to a million events until then; nothing but speed depends on it.
+ * Autovacuum does the same in its rounds, by default a minute apart. At 15,000 events a second each slice
+ * of a follower would go through hundreds of thousands of events until then; nothing but speed depends
+ * on it.
  */
 import { followSlices, keepStatistics, STATISTICS_KEEPER } from "@headrace/db";
 import { type Cron, cronHandler } from "@headrace/handler";

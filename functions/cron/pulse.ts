@@ -20,8 +20,8 @@ const fast = [
   findJoins,
   finishSessions,
   finishWindows,
-  refreshSegments,
   keepStatistics,
+  refreshSegments,
   watchProgress,
 ];
 

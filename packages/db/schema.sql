@@ -770,17 +770,15 @@ begin
       when lock_not_available then
         continue;
     end;
-    for brin_index in
-      select indexrelid::regclass
-      from pg_index
-      join pg_class on pg_class.oid = indexrelid
-      join pg_am on pg_am.oid = relam
-      where indrelid = week_partition
-        and amname = 'brin'
-    loop
-      while blocks > 0 and brin_summarize_range(brin_index, blocks - 32) > 0 loop
-        blocks := blocks - 32;
-      end loop;
+    select indexrelid::regclass
+    into strict brin_index
+    from pg_index
+    join pg_class on pg_class.oid = indexrelid
+    join pg_am on pg_am.oid = relam
+    where indrelid = week_partition
+      and amname = 'brin';
+    while blocks > 0 and brin_summarize_range(brin_index, blocks - 32) > 0 loop
+      blocks := blocks - 32;
     end loop;
     if (select reltuples < 0 from pg_class where oid = week_partition) then
       execute format('analyze %s', week_partition);

@@ -21,7 +21,6 @@ import {
 
 const MINUTE = 60_000_000;
 const HOUR = 60 * MINUTE;
-const _DAY = 24 * HOUR;
 
 const SegmentsQuery = z.strictObject({
   by: z.enum(SEGMENT_KINDS),

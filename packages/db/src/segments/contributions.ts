@@ -2,8 +2,9 @@
  * What events add to the windows by segment and by category, as one statement.
  *
  * Counts and sums are added up by group. A user is new in a window, group and type where none of the
- * context (the user's events of that day and those types which have been counted before) has been there. The same text
- * serves who adds a slice, who moves a key to another group and who reads the open part.
+ * context (the user's events of that day and those types which have been counted before) has been
+ * there. The same text serves who adds a slice, who moves a key to another group and who reads the open
+ * part.
  */
 import { type Stretch, widenStretches, withinStretches } from "../followers/stretches.ts";
 import { instantText, type Sql } from "../sql.ts";

@@ -148,6 +148,11 @@ export const sessionChanges = (condition: string): string => `
         and (user_id, started_at) <= (tangled.user_id, tangled.ended_at + ${GAP})
     ) as near
   ),
+  near_session as materialized (
+    select ctid as place, ${COLUMNS}
+    from kept_sessions
+    where ctid = any (array(select place from touched_place))
+  ),
   touched as materialized (
     select
       last_place as place,
@@ -156,17 +161,15 @@ export const sessionChanges = (condition: string): string => `
     from known
     where ${CONTINUES}
     union all
-    select ctid, ${COLUMNS}
-    from kept_sessions
-    where ctid = any (array(select place from touched_place))
+    select place, ${COLUMNS}
+    from near_session
   ),
   piece as (
     select ${COLUMNS}
     from tangled
     union all
     select ${COLUMNS}
-    from kept_sessions
-    where ctid = any (array(select place from touched_place))
+    from near_session
   ),
   reached as (
     select
